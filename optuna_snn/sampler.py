@@ -1,0 +1,435 @@
+"""SCBOSampler: scalable constrained Bayesian optimisation as an Optuna sampler.
+
+Read the stored trials, fold them into the state of the search, suggest, decode. The method is
+D. Eriksson and M. Poloczek 2021, "Scalable constrained Bayesian optimization" (arXiv 2002.08526);
+the steps and our departures from it are described in `optuna_snn.scbo`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from optuna_snn import history
+from optuna_snn.scbo.fold import Tag
+from optuna_snn.scbo.trust_region import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+    from optuna_snn.history import Snapshot
+    from optuna_snn.scbo.space import SearchSpace
+    from optuna_snn.scbo.suggest import Observations, Suggestion
+
+_logger = logging.getLogger(__name__)
+
+MIN_STARTUP_TRIALS, STARTUP_TRIALS_PER_DIM = 10, 2
+TRIALS_PER_REFIT = 50
+"""Hyperparameters are fitted again after one new trial in this many, and at least at each of the
+first trials: n trials wait for n / TRIALS_PER_REFIT more."""
+
+
+class SCBOSampler(BaseSampler):
+    """Constrained Bayesian optimisation in a trust region, with Thompson sampling.
+
+    For one objective, minimised or maximised, with any number of constraints given by
+    ``trial.set_constraint(name, value)`` (feasible where the value is ``<= 0``), also of pruned
+    trials. Any number of workers share a study through its storage: the state of the search is
+    computed from the stored trials at each ask and kept nowhere else.
+
+    Args:
+        n_startup_trials:
+            Trials of the initial design (scrambled Sobol points), of each epoch. None is
+            ``max(10, 2 * n_dims)``.
+        seed:
+            Seed of the initial design and of all draws; a trial's random stream follows from it
+            and the trial's number, so that workers with one seed draw different points. None
+            takes fresh randomness from the operating system.
+        device:
+            Where the models are computed, e.g. ``"cuda:0"``.
+        independent_sampler:
+            Sampler of the parameters that not all trials have (conditional ones). None draws
+            them uniformly.
+        warn_independent_sampling:
+            Whether to warn, once per parameter, when a parameter is sampled independently.
+        constraints_func:
+            Constraints computed from a finished trial, as other samplers take it. They are
+            stored as the constraints "0", "1", ... Prefer ``trial.set_constraint``.
+        length_init, length_min, length_max:
+            Side of the trust region's box at the beginning, its smallest before a restart, and
+            its largest, in the unit cube.
+        success_tolerance:
+            Improvements in a row that double the side.
+        failure_tolerance:
+            Fresh results in a row without improvement that halve the side. None is TuRBO's rule
+            for as many workers as run: ``w * ceil(max(4, n_dims) / w)``.
+
+    Raises:
+        ValueError: An argument is out of its range; when asked, a study of several objectives.
+
+    Example:
+        .. code-block:: python
+
+            import optuna
+            from optuna_snn import SCBOSampler
+
+            def objective(trial):
+                x = trial.suggest_float("x", -5, 5)
+                y = trial.suggest_float("y", -5, 5)
+                trial.set_constraint("disk", x**2 + y**2 - 4)
+                return (x - 3) ** 2 + y**2
+
+            study = optuna.create_study(sampler=SCBOSampler(seed=0))
+            study.optimize(objective, n_trials=30)
+    """
+
+    def __init__(
+        self,
+        *,
+        n_startup_trials: int | None = None,
+        seed: int | None = None,
+        device: str | torch.device = "cpu",
+        independent_sampler: BaseSampler | None = None,
+        warn_independent_sampling: bool = True,
+        constraints_func: Callable[[FrozenTrial], Sequence[float]] | None = None,
+        length_init: float = Settings.length_init,
+        length_min: float = Settings.length_min,
+        length_max: float = Settings.length_max,
+        success_tolerance: int = Settings.success_tolerance,
+        failure_tolerance: int | None = Settings.failure_tolerance,
+    ) -> None:
+        self._n_startup_trials = _checked_count("n_startup_trials", n_startup_trials, 1)
+        self._seed = _checked_count("seed", seed, 0)
+        self._device = _checked_device(device)
+        if not isinstance(independent_sampler, BaseSampler | None):
+            raise TypeError(
+                "independent_sampler must be an Optuna sampler or None, got "
+                f"{type(independent_sampler).__name__}."
+            )
+        self._independent_sampler = independent_sampler
+        self._warns_independent = warn_independent_sampling
+        self._constraints_func = constraints_func
+        self._settings = Settings(
+            length_init, length_min, length_max, success_tolerance, failure_tolerance
+        )
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop all caches. They save time and decide nothing."""
+        self._history = history.History(self._settings)
+        self._lock = threading.Lock()
+        self._warned: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        caches = ("_history", "_lock", "_warned")
+        return {name: value for name, value in vars(self).items() if name not in caches}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._forget()
+
+    def reseed_rng(self) -> None:
+        """Reseed the independent sampler; our own streams differ from trial to trial anyway."""
+        if self._independent_sampler is not None:
+            self._independent_sampler.reseed_rng()
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Parameters that all COMPLETE and PRUNED trials share; those of one value are left out."""
+        with self._lock:
+            space = self._history.search_space(study, trial)
+        return {name: d for name, d in space.items() if not d.single()}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Suggest all parameters of `search_space` together, and tag the trial."""
+        self._raise_error_if_multi_objective(study)
+        if not search_space:
+            return {}
+        started = time.perf_counter()
+        space = history.to_space(search_space)
+        with self._lock:
+            snapshot = self._history.read(study, trial)
+            self._warn_of_missing_constraints(snapshot)
+        with _one_thread_on_cpu():
+            if self._is_initial(snapshot, space):
+                x, suggestion = self._design_point(study, trial, snapshot, space), None
+            else:
+                suggestion = self._suggest(study, trial, snapshot, space, search_space)
+                x = suggestion.x
+        params = history.to_params(x, search_space, space)
+        self._write_tag(study, trial, snapshot, space, suggestion, time.perf_counter() - started)
+        if math.isfinite(space.n_points):
+            history.write_point(study, trial, params)
+        return params
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Suggest one parameter on its own: in the first trial, or where not all trials have it."""
+        self._raise_error_if_multi_objective(study)
+        self._warn_of_independent_sampling(study, trial, param_name)
+        if self._independent_sampler is not None:
+            return self._independent_sampler.sample_independent(
+                study, trial, param_name, param_distribution
+            )
+        space = history.to_space({param_name: param_distribution})
+        x = self._rng(trial, history.digest(param_name)).random((1, 1))
+        return history.to_params(x[0], {param_name: param_distribution}, space)[param_name]
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Hand on to the independent sampler."""
+        if self._independent_sampler is not None:
+            self._independent_sampler.before_trial(study, trial)
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Store the constraints of `constraints_func`, if there is one; nothing is counted here."""
+        if self._constraints_func is not None and state in (TrialState.COMPLETE, TrialState.PRUNED):
+            history.write_constraints(study, trial, self._computed_constraints(trial))
+        if self._independent_sampler is not None:
+            self._independent_sampler.after_trial(study, trial, state, values)
+
+    def _computed_constraints(self, trial: FrozenTrial) -> list[float]:
+        assert self._constraints_func is not None
+        if trial.constraints:
+            raise ValueError(
+                f"Trial {trial.number} has constraints by trial.set_constraint "
+                f"({sorted(trial.constraints)}) and the sampler has a constraints_func. "
+                "Use one of the two."
+            )
+        values = [float(c) for c in self._constraints_func(trial)]
+        if any(math.isnan(c) for c in values):
+            raise ValueError(f"constraints_func gave NaN for trial {trial.number}: {values}.")
+        return values
+
+    def _is_initial(self, snapshot: Snapshot, space: SearchSpace) -> bool:
+        """Whether the point belongs to the epoch's initial design.
+
+        Also beyond its size while too few results are in for a model: d + 1, or the design's size
+        if that is smaller.
+        """
+        n_startup = self._n_startup_trials or max(
+            MIN_STARTUP_TRIALS, STARTUP_TRIALS_PER_DIM * space.n_dims
+        )
+        n_needed = min(n_startup, space.n_dims + 1)
+        return snapshot.n_started < n_startup or snapshot.n_informative < n_needed
+
+    def _design_point(
+        self, study: Study, trial: FrozenTrial, snapshot: Snapshot, space: SearchSpace
+    ) -> Any:
+        """The trial's point of the epoch's Sobol sequence, which all workers share."""
+        from optuna_snn.scbo.candidates import sobol
+
+        epoch = snapshot.state.region.epoch
+        if self._seed is None:
+            scramble = history.study_digest(study, epoch)
+        else:
+            scramble = history.digest(self._seed, epoch)
+        return space.snap(sobol(space.n_dims, 1, scramble, skip=trial.number))[0]
+
+    def _suggest(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        snapshot: Snapshot,
+        space: SearchSpace,
+        distributions: Mapping[str, BaseDistribution],
+    ) -> Suggestion:
+        import torch
+
+        from optuna_snn.scbo.suggest import suggest
+
+        names, known = observe(snapshot, distributions, space)
+        signature = str(history.digest(sorted(distributions.items()), names))
+        stored = snapshot.hyper
+        is_warm = stored is not None and stored["signature"] == signature
+        warm = np.array(stored["theta"]) if stored is not None and is_warm else None
+        n_since = len(known.x) - (stored["n_trials"] if stored is not None and is_warm else 0)
+        suggestion = suggest(
+            space,
+            known,
+            snapshot.state.region.length,
+            self._settings.length_init,
+            self._rng(trial),
+            torch.device(self._device),
+            warm,
+            is_refit=warm is None or n_since > len(known.x) / TRIALS_PER_REFIT,
+        )
+        if suggestion.hyper is not None:
+            history.write_hyper(study, trial, signature, len(known.x), suggestion.hyper)
+        return suggestion
+
+    def _write_tag(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        snapshot: Snapshot,
+        space: SearchSpace,
+        suggestion: Suggestion | None,
+        seconds: float,
+    ) -> None:
+        """Tag the trial, unless it was enqueued: then its point is not (all) ours."""
+        if history.has_fixed_params(trial):
+            return
+        region, incumbent = snapshot.state.region, snapshot.state.incumbent
+        tag = Tag(
+            epoch=region.epoch,
+            generation=region.generation,
+            length=region.length,
+            n_running=snapshot.n_running,
+            n_dims=space.n_dims,
+            is_initial=suggestion is None,
+        )
+        predicted = None if suggestion is None else suggestion.predicted_feasible
+        center = None if incumbent is None else incumbent.number
+        history.write_tag(study, trial, history.SamplerTag(tag, center, predicted, seconds))
+
+    def _rng(self, trial: FrozenTrial, *more: int) -> np.random.Generator:
+        """The trial's own stream: from (seed, trial number), or from the operating system."""
+        if self._seed is None:
+            return np.random.default_rng()
+        return np.random.default_rng([self._seed, trial.number, *more])
+
+    def _warn_of_missing_constraints(self, snapshot: Snapshot) -> None:
+        known = snapshot.state.known_constraints
+        if not known or "missing constraint" in self._warned:
+            return
+        for record in snapshot.records:
+            outcome = record.outcome
+            if outcome is None or outcome.value is None or outcome.constraints.keys() >= known:
+                continue
+            self._warned.add("missing constraint")
+            missing = sorted(known - outcome.constraints.keys())
+            _logger.warning(
+                f"Trial {outcome.number} lacks the constraint(s) {missing} that other trials of "
+                "the study have; such trials are never taken as the best point. Set every "
+                "constraint in every trial, before any return."
+            )
+            return
+
+    def _warn_of_independent_sampling(
+        self, study: Study, trial: FrozenTrial, param_name: str
+    ) -> None:
+        if not self._warns_independent or param_name in self._warned:
+            return
+        with self._lock:
+            has_model = self._history.has_finished(study)
+        if has_model:
+            self._warned.add(param_name)
+            _logger.warning(
+                f"The parameter {param_name!r} in trial {trial.number} is sampled independently, "
+                "because not all trials have it, or not with the same bounds; the model does not "
+                "see it. Pass warn_independent_sampling=False to silence this."
+            )
+
+
+def observe(
+    snapshot: Snapshot, distributions: Mapping[str, BaseDistribution], space: SearchSpace
+) -> tuple[list[str], Observations]:
+    """The snapshot in the unit cube: names of the constraints, and what is known.
+
+    Trials outside the space, and trials that taught nothing, are left out.
+    """
+    from optuna_snn.scbo.suggest import Observations
+
+    names = sorted(snapshot.state.known_constraints)
+    x, is_inside = history.to_points((r.params for r in snapshot.records), distributions, space)
+    c = np.array(
+        [
+            [r.outcome.constraints.get(name, math.nan) if r.outcome else math.nan for name in names]
+            for r in snapshot.records
+        ]
+    ).reshape(len(snapshot.records), len(names))
+    y = np.array([r.y for r in snapshot.records])
+    is_failed = np.array([r.outcome is None for r in snapshot.records], dtype=bool)
+    is_used = is_inside & ~is_failed & ~(np.isnan(y) & np.isnan(c).all(axis=1))
+    pending, pending_inside = history.to_points(snapshot.pending, distributions, space)
+    incumbent = snapshot.state.incumbent
+    is_center = np.array(
+        [incumbent is not None and r.number == incumbent.number for r in snapshot.records],
+        dtype=bool,
+    )
+    center = x[is_center & is_inside]
+    return names, Observations(
+        x=x[is_used],
+        y=y[is_used],
+        c=c[is_used],
+        center=center[0] if len(center) else None,
+        pending=pending[pending_inside],
+        failed=x[is_failed & is_inside],
+    )
+
+
+def _checked_count(name: str, value: int | None, least: int) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least} or None, got {value!r}.")
+    return int(value)
+
+
+def _checked_device(device: str | torch.device) -> str:
+    """The device's name. The CPU needs no look at torch, which takes a second to import."""
+    if str(device) == "cpu":
+        return "cpu"
+    import torch
+
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device {device!r} is not known to torch: {error}") from error
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {device!r} needs CUDA, which torch does not find. Use 'cpu'.")
+    return str(found)
+
+
+_threads_lock = threading.Lock()
+_threads_depth, _threads_before = 0, 1
+
+
+@contextlib.contextmanager
+def _one_thread_on_cpu() -> Iterator[None]:
+    """One torch thread and new tensors on the CPU, as long as any ask is under way.
+
+    Small matrices are slower on many threads, and workers would fight for cores. A user's
+    ``torch.set_default_device("cuda")`` must not move the models either.
+    """
+    import torch
+
+    global _threads_depth, _threads_before
+    with _threads_lock:
+        if _threads_depth == 0:
+            _threads_before = torch.get_num_threads()
+            torch.set_num_threads(1)
+        _threads_depth += 1
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        with _threads_lock:
+            _threads_depth -= 1
+            if _threads_depth == 0:
+                torch.set_num_threads(_threads_before)

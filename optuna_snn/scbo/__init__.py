@@ -1,0 +1,1 @@
+"""Scalable constrained Bayesian optimisation (SCBO) on the unit cube; knows nothing of Optuna."""

@@ -1,0 +1,134 @@
+"""Points to choose from: Sobol points in the box, perturbation mask, discrete neighbours (SCBO, 3).
+
+Departures from the paper:
+
+1. A categorical coordinate that the mask perturbs takes another choice, uniformly; the number
+   of such flips shrinks with the box. An integer's half-width is at least one step, so that it
+   never freezes.
+2. Beside the Sobol points stand all points one discrete step from the centre.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from optuna_snn.scbo.space import Array, SearchSpace
+
+PERTURBED_DIMS = 20
+"""Expected number of coordinates that the mask perturbs in high dimensions (Regis and Shoemaker
+2013; TuRBO and SCBO use min(1, 20 / d))."""
+MAX_NEIGHBOURS = 200
+MAX_SOBOL_DIMS = torch.quasirandom.SobolEngine.MAXDIM
+
+
+class Box(NamedTuple):
+    """Bounds in the unit cube (d,), and how many categorical coordinates may change at once."""
+
+    low: Array
+    high: Array
+    max_flips: int
+
+
+def sobol(n_dims: int, n: int, seed: int, skip: int = 0) -> Array:
+    """n points of a scrambled Sobol sequence from index `skip` on. (n, n_dims)."""
+    if n_dims > MAX_SOBOL_DIMS:
+        return np.random.default_rng([seed, skip]).random((n, n_dims))
+    engine = torch.quasirandom.SobolEngine(n_dims, scramble=True, seed=seed)
+    points: Array = engine.fast_forward(skip).draw(n, dtype=torch.float64).cpu().numpy()
+    return points
+
+
+def make_box(space: SearchSpace, center: Array, length: float, length_init: float) -> Box:
+    """The box of side `length` around the centre (d,), clipped to the cube."""
+    half = np.maximum(length / 2.0, 1.0 / space.n_levels)
+    n_categorical = int(space.is_categorical.sum())
+    max_flips = max(1, round(n_categorical * min(1.0, length / length_init)))
+    return Box(np.clip(center - half, 0, 1), np.clip(center + half, 0, 1), max_flips)
+
+
+def whole_cube(space: SearchSpace) -> Box:
+    zero = np.zeros(space.n_dims)
+    return Box(zero, zero + 1.0, int(space.is_categorical.sum()))
+
+
+def draw_candidates(
+    space: SearchSpace, center: Array | None, box: Box, n: int, rng: np.random.Generator
+) -> Array:
+    """n snapped points: the centre with a random part of its coordinates moved within the box.
+
+    With no centre all coordinates are drawn. Returns (n, d).
+    """
+    drawn = sobol(space.n_dims, n, int(rng.integers(2**31)))
+    points = box.low + (box.high - box.low) * drawn
+    points[:, space.is_categorical] = drawn[:, space.is_categorical]
+    if center is None:
+        return space.snap(points)
+    is_perturbed = perturbation_mask(n, space.n_dims, rng)
+    _limit_flips(is_perturbed, space.is_categorical, box.max_flips, rng)
+    return space.snap(np.where(is_perturbed, points, center))
+
+
+def perturbation_mask(n: int, n_dims: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Each coordinate with probability min(1, 20 / d), and at least one. (n, n_dims)."""
+    mask = rng.random((n, n_dims)) < min(1.0, PERTURBED_DIMS / n_dims)
+    unmoved = np.flatnonzero(~mask.any(axis=1))
+    mask[unmoved, rng.integers(0, n_dims, len(unmoved))] = True
+    return mask
+
+
+def _limit_flips(
+    mask: npt.NDArray[np.bool_],
+    is_categorical: npt.NDArray[np.bool_],
+    max_flips: int,
+    rng: np.random.Generator,
+) -> None:
+    """Keep 0 to max_flips random categorical coordinates in each row of a mask made by the caller.
+
+    The number kept is uniform, so that many candidates leave the centre's choices alone.
+    """
+    n_categorical = int(is_categorical.sum())
+    if n_categorical == 0:
+        return
+    order = rng.random((len(mask), n_categorical)).argsort(axis=1).argsort(axis=1)
+    n_kept = rng.integers(0, max_flips + 1, (len(mask), 1))
+    mask[:, is_categorical] &= order < n_kept
+    if is_categorical.all():
+        unmoved = np.flatnonzero(~mask.any(axis=1))
+        mask[unmoved, rng.integers(0, n_categorical, len(unmoved))] = True
+
+
+def neighbours(space: SearchSpace, x: Array, rng: np.random.Generator) -> Array:
+    """Points that differ from x (d,) by one step of an integer or by one choice.
+
+    All of them where there are at most MAX_NEIGHBOURS, else a random part. Returns (k, d).
+    """
+    moves = []
+    for j in np.flatnonzero(space.is_discrete):
+        width = 1.0 / space.n_levels[j]
+        if space.is_categorical[j]:
+            here = int(x[j] / width)
+            others = np.delete(np.arange(int(space.n_levels[j])), here)
+            if len(others) > MAX_NEIGHBOURS:
+                others = rng.choice(others, MAX_NEIGHBOURS, replace=False)
+            moves += [(j, (k + 0.5) * width) for k in others]
+        else:
+            moves += [(j, v) for v in _adjacent(space, x, int(j))]
+    if len(moves) > MAX_NEIGHBOURS:
+        moves = [moves[i] for i in rng.choice(len(moves), MAX_NEIGHBOURS, replace=False)]
+    points = np.repeat(x[None, :], len(moves), axis=0)
+    for row, (j, value) in enumerate(moves):
+        points[row, j] = value
+    return points
+
+
+def _adjacent(space: SearchSpace, x: Array, j: int) -> list[float]:
+    """Unit coordinates one level below and above x[j], where they exist."""
+    dimension = space.dimensions[j]
+    step = getattr(dimension, "step", None) or 0.0
+    value = float(dimension.decode(x[j : j + 1])[0])
+    around = dimension.encode(np.clip(np.array([value - step, value + step]), dimension.low, dimension.high))  # type: ignore[union-attr]  # fmt: skip
+    return [float(v) for v in around if abs(v - x[j]) > 1e-12]

@@ -1,0 +1,176 @@
+"""One step of SCBO: from what is known to the next point.
+
+The step, as in the paper's algorithm: transform what was observed, fit one Gaussian process to the
+objective and one to each constraint, lay the trust region around the best point, draw one function
+per process, and take the best feasible point of the draw within the region.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from optuna_snn.scbo import surrogate
+from optuna_snn.scbo.candidates import Box, draw_candidates, make_box, neighbours, whole_cube
+from optuna_snn.scbo.paths import draw_path
+from optuna_snn.scbo.space import Array, SearchSpace
+from optuna_snn.scbo.thompson import N_STARTS, evaluate, merit_order, refine
+from optuna_snn.scbo.transforms import compress_bad_tail, warp_constraints
+
+_logger = logging.getLogger(__name__)
+
+MAX_CANDIDATES, MIN_CANDIDATES, CANDIDATES_PER_DIM = 5000, 2000, 200
+MAX_LOCAL_POINTS = 400
+SAME_POINT = 1e-7
+"""Chebyshev distance in the unit cube below which two points count as one."""
+NEAR_FAILURE = 0.02
+"""Chebyshev distance within which a failed trial speaks against a point."""
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What is known when a point is asked for, in the unit cube; larger objectives are better."""
+
+    x: Array
+    """Snapped points of finished trials (n, d)."""
+    y: Array
+    """Objective (n,), NaN where it is unknown (stopped early)."""
+    c: Array
+    """Constraints (n, m), feasible <= 0, NaN where a trial lacks one."""
+    center: Array | None
+    """The incumbent's point (d,)."""
+    pending: Array
+    """Points of running trials (k, d)."""
+    failed: Array
+    """Points of failed trials (k, d)."""
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """The next point (d,), and what it was chosen by."""
+
+    x: Array
+    hyper: npt.NDArray[np.float64] | None
+    """Hyperparameters as fitted now, one row per output; None if the given ones were used."""
+    predicted_feasible: float | None
+    """Posterior probability that all constraints hold."""
+
+
+def suggest(
+    space: SearchSpace,
+    known: Observations,
+    length: float,
+    length_init: float,
+    rng: np.random.Generator,
+    device: torch.device,
+    warm_start: npt.NDArray[np.float64] | None = None,
+    is_refit: bool = True,
+) -> Suggestion:
+    """The next point of the search; never raises for numerical reasons.
+
+    If no model can be fitted the point is drawn uniformly from the box, and this is logged.
+    """
+    box = (
+        make_box(space, known.center, length, length_init)
+        if known.center is not None
+        else whole_cube(space)
+    )
+    try:
+        posterior = fit_models(space, known, device, warm_start, is_refit)
+        path = draw_path(posterior, rng)
+    except torch.linalg.LinAlgError as error:
+        _logger.warning(f"No model of {len(known.x)} trials: {error} Drawing a point of the box.")
+        return Suggestion(draw_candidates(space, known.center, box, 1, rng)[0], None, None)
+
+    n_candidates = min(MAX_CANDIDATES, max(MIN_CANDIDATES, CANDIDATES_PER_DIM * space.n_dims))
+    candidates = draw_candidates(space, known.center, box, n_candidates, rng)
+    if known.center is not None:
+        candidates = np.concatenate([candidates, neighbours(space, known.center, rng)])
+    values = evaluate(path, space, candidates)
+    order = merit_order(values)
+    starts = candidates[order[:N_STARTS]]
+    refined, refined_values = refine(path, space, box, starts, rng)
+    x = _first_allowed(
+        space,
+        known,
+        np.concatenate([refined, candidates[order]]),
+        np.concatenate([refined_values, values[:, order]], axis=1),
+        box,
+        rng,
+    )
+    hyper = posterior.hyper.pack() if is_refit else None
+    return Suggestion(x, hyper, _probability_of_feasibility(posterior, space, x))
+
+
+def fit_models(
+    space: SearchSpace,
+    known: Observations,
+    device: torch.device,
+    warm_start: npt.NDArray[np.float64] | None,
+    is_refit: bool,
+) -> surrogate.Posterior:
+    """Gaussian processes of the transformed objective and constraints, nearest points only."""
+    local = _nearest(known, MAX_LOCAL_POINTS)
+    y = compress_bad_tail(known.y[local])
+    c = warp_constraints(known.c[local])
+    data = surrogate.make_data(
+        space.features(known.x[local]),
+        np.concatenate([y[:, None], c], axis=1),
+        space.feature_dims,
+        space.n_dims,
+        device,
+    )
+    if warm_start is None:
+        return surrogate.fit(data)
+    start = surrogate.Hyperparameters.unpack(warm_start, device)
+    return surrogate.fit(data, start) if is_refit else surrogate.condition(data, start)
+
+
+def _nearest(known: Observations, n_most: int) -> npt.NDArray[np.int64]:
+    """Indices of the points nearest to the centre; all where there are at most n_most."""
+    if len(known.x) <= n_most or known.center is None:
+        return np.arange(len(known.x))[-n_most:]
+    distance = ((known.x - known.center) ** 2).sum(axis=1)
+    return np.argsort(distance, kind="stable")[:n_most]
+
+
+def _first_allowed(
+    space: SearchSpace,
+    known: Observations,
+    x: Array,
+    values: Array,
+    box: Box,
+    rng: np.random.Generator,
+) -> Array:
+    """The best of the points (r, d) that is new and not beside failures."""
+    order = merit_order(values)
+    for i in order[:200]:
+        if not _is_taken(known, x[i]) and not _is_beside_failures(known, x[i]):
+            return x[i]
+    allowed = [p for p in space.snap(rng.random((200, space.n_dims))) if not _is_taken(known, p)]
+    return allowed[0] if allowed else x[order[0]]
+
+
+def _is_taken(known: Observations, x: Array) -> bool:
+    return _n_within(known.x, x, SAME_POINT) + _n_within(known.pending, x, SAME_POINT) > 0
+
+
+def _is_beside_failures(known: Observations, x: Array) -> bool:
+    return _n_within(known.failed, x, NEAR_FAILURE) >= 2
+
+
+def _n_within(points: Array, x: Array, distance: float) -> int:
+    return int((np.abs(points - x).max(axis=1, initial=0.0) <= distance).sum())
+
+
+def _probability_of_feasibility(
+    posterior: surrogate.Posterior, space: SearchSpace, x: Array
+) -> float:
+    features = torch.as_tensor(space.features(x[None]), device=posterior.device)
+    mean, sd = posterior.mean_and_sd(features)
+    below = torch.special.ndtr(-mean[1:, 0] / sd[1:, 0])
+    return float(below.prod())

@@ -1,0 +1,279 @@
+"""Batched exact Gaussian processes: one for the objective and one for each constraint.
+
+All outputs share their inputs; each has its own lengthscales, noise and mean, and its own mask of
+rows that were observed. ``fit`` returns a frozen ``Posterior``; nothing is changed afterwards.
+
+Symbols
+    b, m   outputs: the objective and the constraints          (B of them)
+    n      training rows;  d dimensions;  p features (one-hot codes make p >= d)
+    X      features of the training rows                        (n, p)
+    Y      outputs, standardised per output over its own rows   (B, n)
+    M      1 where the output was observed, else 0              (B, n)
+    l      lengthscales, one per dimension                      (B, d)
+    s2     noise variance, in units of the standardised output  (B,)
+    K      k(X, X) on observed rows, identity elsewhere, plus s2 on the diagonal   (B, n, n)
+
+Kernel: Matern-5/2 with automatic relevance determination and unit variance. Priors scale with the
+dimension (Hvarfner, Hellsten and Nardi 2024, "Vanilla Bayesian optimization performs great in high
+dimensions"): l ~ LogNormal(sqrt 2 + log sqrt d, sqrt 3). Row masks are exact: an unobserved
+row is an independent unit variable, which adds nothing to the likelihood or to any prediction.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+
+_logger = logging.getLogger(__name__)
+
+LENGTHSCALE_LOC, LENGTHSCALE_SCALE = math.sqrt(2.0), math.sqrt(3.0)
+NOISE_LOC, NOISE_SCALE = -6.0, 2.0
+"""LogNormal prior of the noise variance; wider and lower than Hvarfner's (-4, 1), since most
+objectives of interest here are either deterministic or much noisier than that."""
+LENGTHSCALE_BOUNDS = (0.025, 1e3)
+NOISE_BOUNDS = (1e-6, 4.0)
+MEAN_BOUND = 10.0
+JITTERS = (0.0, 1e-8, 1e-6, 1e-4, 1e-2)
+
+
+class Data(NamedTuple):
+    """What the processes are conditioned on, standardised."""
+
+    X: Tensor
+    Y: Tensor
+    M: Tensor
+    feature_dims: Tensor
+    """Dimension of each feature (p,)."""
+    n_dims: int
+    offset: Tensor
+    """Mean of each output in its own units (B,)."""
+    scale: Tensor
+    """Standard deviation of each output in its own units (B,)."""
+
+
+class Hyperparameters(NamedTuple):
+    """log l (B, d), log s2 (B,), and the constant mean (B,) of the standardised output."""
+
+    log_lengthscale: Tensor
+    log_noise: Tensor
+    mean: Tensor
+
+    def pack(self) -> npt.NDArray[np.float64]:
+        """One row per output: log l, log s2, mean. (B, d + 2)."""
+        columns = [self.log_lengthscale, self.log_noise[:, None], self.mean[:, None]]
+        packed: npt.NDArray[np.float64] = torch.cat(columns, dim=1).cpu().numpy()
+        return packed
+
+    @classmethod
+    def unpack(cls, packed: npt.NDArray[np.float64], device: torch.device) -> Hyperparameters:
+        theta = torch.as_tensor(packed, dtype=torch.float64, device=device)
+        return cls(theta[:, :-2], theta[:, -2], theta[:, -1])
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Gaussian processes conditioned on data; the outputs are independent of each other."""
+
+    data: Data
+    hyper: Hyperparameters
+    factor: Tensor
+    """Lower Cholesky factor of K (B, n, n)."""
+    weights: Tensor
+    """K^-1 (Y - mean) (B, n)."""
+
+    @property
+    def lengthscales(self) -> Tensor:
+        """Lengthscale of each feature (B, p)."""
+        return self.hyper.log_lengthscale.exp()[:, self.data.feature_dims]
+
+    @property
+    def device(self) -> torch.device:
+        return self.data.X.device
+
+    def mean_and_sd(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Marginal posterior of the noise-free outputs at (r, p) features.
+
+        Returns mean and standard deviation, each (B, r), in the outputs' own units.
+        """
+        scaled = features / self.lengthscales[:, None, :]
+        cross = matern52(square_distance(scaled, self.data.X / self.lengthscales[:, None, :]))
+        cross = cross * self.data.M[:, None, :]
+        mean = self.hyper.mean[:, None] + (cross @ self.weights[:, :, None])[..., 0]
+        half = torch.linalg.solve_triangular(self.factor, cross.mT, upper=False)
+        variance = (1.0 - (half**2).sum(dim=1)).clamp_min(1e-12)
+        scale, offset = self.data.scale[:, None], self.data.offset[:, None]
+        return offset + scale * mean, scale * variance.sqrt()
+
+
+def square_distance(A: Tensor, B: Tensor) -> Tensor:
+    """Squared Euclidean distances between the rows of (..., r, p) and (..., n, p): (..., r, n)."""
+    products = A @ B.mT
+    return ((A**2).sum(-1)[..., :, None] + (B**2).sum(-1)[..., None, :] - 2 * products).clamp_min(0)
+
+
+def matern52(square: Tensor) -> Tensor:
+    """(1 + s + s^2 / 3) exp(-s) with s = sqrt(5) r, from squared distances. Any shape."""
+    s = (5.0 * square).sqrt()
+    return (1.0 + s + s**2 / 3.0) * torch.exp(-s)
+
+
+def matern52_slope(square: Tensor) -> Tensor:
+    """-2 dk / d(r^2) = 5/3 (1 + s) exp(-s): the factor of all derivatives of the kernel."""
+    s = (5.0 * square).sqrt()
+    return (5.0 / 3.0) * (1.0 + s) * torch.exp(-s)
+
+
+def make_data(
+    features: npt.NDArray[np.float64],
+    outputs: npt.NDArray[np.float64],
+    feature_dims: npt.NDArray[np.int64],
+    n_dims: int,
+    device: torch.device,
+) -> Data:
+    """Standardise each output over its observed rows.
+
+    features: (n, p). outputs: (n, B), NaN where not observed. An output that is constant or has
+    fewer than two observations keeps unit scale; one that has none gets mean zero.
+    """
+    observed = ~np.isnan(outputs)
+    filled = np.where(observed, outputs, 0.0)
+    counts = np.maximum(observed.sum(axis=0), 1)
+    offset = filled.sum(axis=0) / counts
+    centred = np.where(observed, outputs - offset, 0.0)
+    scale = np.sqrt((centred**2).sum(axis=0) / np.maximum(counts - 1, 1))
+    scale = np.where(scale > 1e-12 * np.maximum(np.abs(offset), 1.0), scale, 1.0)
+
+    def tensor(a: npt.NDArray[np.float64]) -> Tensor:
+        return torch.as_tensor(np.ascontiguousarray(a), dtype=torch.float64, device=device)
+
+    dims = torch.as_tensor(feature_dims, device=device)
+    Y, M = tensor((centred / scale).T), tensor(observed.T.astype(float))
+    return Data(tensor(features), Y, M, dims, n_dims, tensor(offset), tensor(scale))
+
+
+def default_hyperparameters(data: Data) -> Hyperparameters:
+    """Start of a cold fit, and last resort of a failed one: l = sqrt(d) / 2, s2 = 1e-3, mean 0."""
+    zero = torch.zeros(len(data.Y), dtype=torch.float64, device=data.X.device)
+    log_l = zero[:, None].expand(-1, data.n_dims) + math.log(0.5 * math.sqrt(max(data.n_dims, 1)))
+    return Hyperparameters(log_l, zero + math.log(1e-3), zero)
+
+
+def log_prior(hyper: Hyperparameters, n_dims: int) -> tuple[Tensor, Hyperparameters]:
+    """Log density of the priors (up to a constant) and its gradient, per output."""
+    loc = LENGTHSCALE_LOC + 0.5 * math.log(max(n_dims, 1))
+    u = (hyper.log_lengthscale - loc) / LENGTHSCALE_SCALE
+    v = (hyper.log_noise - NOISE_LOC) / NOISE_SCALE
+    value = -(hyper.log_lengthscale + 0.5 * u**2).sum(-1) - hyper.log_noise - 0.5 * v**2
+    value = value - 0.5 * hyper.mean**2
+    gradient = Hyperparameters(-1.0 - u / LENGTHSCALE_SCALE, -1.0 - v / NOISE_SCALE, -hyper.mean)
+    return value, gradient
+
+
+def log_likelihood(data: Data, hyper: Hyperparameters) -> tuple[Tensor, Hyperparameters]:
+    """Log marginal likelihood of each output (B,), and its gradient.
+
+    dL / d theta = tr((a a' - K^-1) dK / d theta) / 2 with a = K^-1 (Y - mean). The derivative by
+    log l_j is taken by products with the features, without an (n, n, d) tensor:
+    sum_ik W_ik (z_ij - z_kj)^2 / 2 = sum_i (W 1)_i z_ij^2 - z_j' W z_j for symmetric W.
+    """
+    Z = data.X / hyper.log_lengthscale.exp()[:, data.feature_dims][:, None, :]
+    square = square_distance(Z, Z)
+    pairs = data.M[:, :, None] * data.M[:, None, :]
+    factor, a, quadratic = _condition(data, hyper, matern52(square) * pairs)
+    log_det = 2.0 * factor.diagonal(dim1=1, dim2=2).log().sum(-1)
+    n_observed = data.M.sum(-1)
+    value = -0.5 * (quadratic + log_det + n_observed * math.log(2 * math.pi))
+
+    G = a[:, :, None] * a[:, None, :] - torch.cholesky_inverse(factor)
+    W = G * matern52_slope(square) * pairs
+    by_feature = (W.sum(-1)[:, :, None] * Z**2).sum(1) - (Z * (W @ Z)).sum(1)
+    by_dim = torch.zeros_like(hyper.log_lengthscale)
+    by_dim = by_dim.index_add(1, data.feature_dims, by_feature)
+    diagonal = G.diagonal(dim1=1, dim2=2)
+    by_noise = 0.5 * hyper.log_noise.exp() * (diagonal * data.M).sum(-1)
+    return value, Hyperparameters(by_dim, by_noise, (a * data.M).sum(-1))
+
+
+def _condition(
+    data: Data, hyper: Hyperparameters, kernel: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Factor of K, K^-1 (Y - mean), and (Y - mean)' K^-1 (Y - mean), from the noise-free kernel."""
+    diagonal = 1.0 + torch.where(data.M > 0, hyper.log_noise.exp()[:, None], 0.0)
+    K = kernel.clone()
+    K.diagonal(dim1=1, dim2=2).copy_(diagonal)
+    factor = factorise(K)
+    residual = (data.Y - hyper.mean[:, None]) * data.M
+    a = torch.cholesky_solve(residual[:, :, None], factor)[..., 0]
+    return factor, a, (residual * a).sum(-1)
+
+
+def factorise(K: Tensor) -> Tensor:
+    """Lower Cholesky factors of (B, n, n), with growing jitter where a matrix needs it.
+
+    Raises torch.linalg.LinAlgError if the largest jitter is not enough (or K holds NaN).
+    """
+    factor: Tensor
+    for jitter in JITTERS:
+        shifted = K if jitter == 0.0 else K + jitter * torch.eye(K.shape[-1]).to(K)
+        factor, info = torch.linalg.cholesky_ex(shifted)
+        if not bool(info.any()) and bool(torch.isfinite(factor).all()):
+            if jitter:
+                _logger.debug(f"Added {jitter:g} to the diagonal of a covariance matrix.")
+            return factor
+    raise torch.linalg.LinAlgError(
+        f"A covariance matrix of {K.shape[-1]} rows is not positive definite, even with "
+        f"{JITTERS[-1]:g} added to its diagonal."
+    )
+
+
+def condition(data: Data, hyper: Hyperparameters) -> Posterior:
+    """Condition processes of known hyperparameters on data."""
+    Z = data.X / hyper.log_lengthscale.exp()[:, data.feature_dims][:, None, :]
+    pairs = data.M[:, :, None] * data.M[:, None, :]
+    factor, a, _ = _condition(data, hyper, matern52(square_distance(Z, Z)) * pairs)
+    return Posterior(data, hyper, factor, a)
+
+
+def fit(data: Data, start: Hyperparameters | None = None, max_iterations: int = 50) -> Posterior:
+    """Maximise likelihood times priors by L-BFGS-B over all outputs at once, and condition.
+
+    start: where to begin (a warm start needs few iterations); None is the default. The result
+    is never worse than the start. If a covariance matrix cannot be factorised, the default
+    is used unfitted and this is logged.
+    """
+    begin = default_hyperparameters(data) if start is None else start
+    n_outputs, width = len(data.Y), data.n_dims + 2
+    low = np.tile([math.log(LENGTHSCALE_BOUNDS[0])] * data.n_dims
+                  + [math.log(NOISE_BOUNDS[0]), -MEAN_BOUND], n_outputs)  # fmt: skip
+    high = np.tile([math.log(LENGTHSCALE_BOUNDS[1])] * data.n_dims
+                   + [math.log(NOISE_BOUNDS[1]), MEAN_BOUND], n_outputs)  # fmt: skip
+
+    def loss(theta: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        hyper = Hyperparameters.unpack(theta.reshape(n_outputs, width), data.X.device)
+        value, gradient = log_likelihood(data, hyper)
+        prior, prior_gradient = log_prior(hyper, data.n_dims)
+        total = gradient.pack() + prior_gradient.pack()
+        return -float((value + prior).sum()), -total.ravel()
+
+    try:
+        found = minimize(
+            loss,
+            np.clip(begin.pack().ravel(), low, high),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=np.stack([low, high], axis=1),
+            options={"maxiter": max_iterations, "maxcor": 10, "ftol": 1e-7},
+        )
+        hyper = Hyperparameters.unpack(found.x.reshape(n_outputs, width), data.X.device)
+        return condition(data, hyper)
+    except torch.linalg.LinAlgError as error:
+        _logger.warning(f"Fitting failed ({error}); going on with default hyperparameters.")
+        return condition(data, default_hyperparameters(data))

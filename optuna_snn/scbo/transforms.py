@@ -1,0 +1,98 @@
+"""Transforms of what was observed, before a Gaussian process sees it (SCBO, section 3).
+
+The objective is maximised here; the transforms of it are strictly increasing.
+Constraints are feasible where ``c <= 0``; the transforms of them keep the sign, and so 0 at 0.
+
+Departures from the paper:
+
+1. The objective is standardised with its bad tail compressed, not turned into ranks: a refined
+   draw needs the distances between the good values, which ranks throw away.
+2. Each constraint is divided by its typical size before bilog, so that constraints in units of
+   1e4 and of 1e-3 weigh alike.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+
+Array = npt.NDArray[np.float64]
+
+
+def bilog(c: Array) -> Array:
+    """sign(c) log(1 + |c|): compresses large magnitudes and keeps the sign. Any shape."""
+    return np.sign(c) * np.log1p(np.abs(c))
+
+
+def typical_size(c: Array) -> float:
+    """Median magnitude of the finite, non-zero entries; 1 where there is none. (n,)."""
+    magnitudes = np.abs(c[np.isfinite(c) & (c != 0.0)])
+    size = float(np.median(magnitudes)) if len(magnitudes) else 1.0
+    return size if np.isfinite(size) and size > 0.0 else 1.0
+
+
+def warp_constraints(c: Array) -> Array:
+    """Scale each column by its typical size, then bilog (departure 2).
+
+    c: (n, m), NaN where a trial lacks the constraint (stays NaN); infinities become the largest
+    finite magnitude of their column. Returns (n, m) with the signs of `c`.
+    """
+    warped = np.empty_like(c)
+    for j in range(c.shape[1]):
+        with np.errstate(over="ignore", under="ignore"):
+            scaled = c[:, j] / typical_size(c[:, j])
+        warped[:, j] = bilog(clip_infinities(scaled))
+    # A subnormal value divided by a large scale must not turn infeasible into feasible.
+    tiny = np.finfo(float).tiny
+    return np.where((c > 0) & (warped <= 0), tiny, warped)
+
+
+def clip_infinities(values: Array) -> Array:
+    """Replace infinities by the largest and smallest finite entry (or +-1). NaN stays. (n,)."""
+    finite = values[np.isfinite(values)]
+    top = float(finite.max()) if len(finite) else 1.0
+    bottom = float(finite.min()) if len(finite) else -1.0
+    clipped = np.where(values == np.inf, max(top, 1.0), values)
+    return np.where(values == -np.inf, min(bottom, -1.0), clipped)
+
+
+def compress_bad_tail(y: Array) -> Array:
+    """Strictly increasing; linear above the median, logarithmic far below it (departure 1).
+
+    With the spread s between the median and the best, u = (y - median) / s is kept where
+    u >= -1 and becomes -1 - log(-u) below: value and slope are continuous at -1.
+    y: (n,), larger is better, NaN stays. Returns (n,).
+    """
+    finite = clip_objective(y)
+    known = finite[~np.isnan(finite)]
+    if len(known) == 0:
+        return finite
+    # Scaled by the largest magnitude first, so that differences of huge values stay finite.
+    unit = max(float(np.abs(known).max()), np.finfo(float).tiny)
+    scaled = finite / unit
+    median, best = float(np.median(known / unit)), float((known / unit).max())
+    spread = best - median
+    if not spread > 0.0:
+        spread = median - float((known / unit).min()) or 1.0
+    with np.errstate(over="ignore"):
+        u = np.clip((scaled - median) / spread, -1e300, None)
+    return np.where(u < -1.0, -1.0 - np.log(np.maximum(-u, 1.0)), u)
+
+
+def clip_objective(y: Array) -> Array:
+    """Replace +inf by the best finite value and -inf by the worst. NaN stays. (n,)."""
+    finite = y[np.isfinite(y)]
+    best, worst = (float(finite.max()), float(finite.min())) if len(finite) else (0.0, 0.0)
+    return np.where(y == np.inf, best, np.where(y == -np.inf, worst, y))
+
+
+def gaussian_copula(y: Array) -> Array:
+    """Normal scores of the ranks, ties at their mean rank: the paper's objective transform. (n,)."""
+    known = ~np.isnan(y)
+    scores = np.full_like(y, np.nan)
+    values, inverse, counts = np.unique(y[known], return_inverse=True, return_counts=True)
+    if len(values):
+        mean_rank = np.cumsum(counts) - (counts - 1) / 2
+        scores[known] = ndtri((mean_rank[inverse] - 0.5) / known.sum())
+    return scores
