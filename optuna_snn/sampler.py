@@ -148,6 +148,7 @@ class SCBOSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Parameters that all COMPLETE and PRUNED trials share; those of one value are left out."""
+        self._raise_error_if_multi_objective(study)
         with self._lock:
             space = self._history.search_space(study, trial)
         return {name: d for name, d in space.items() if not d.single()}
@@ -406,30 +407,43 @@ def _checked_device(device: str | torch.device) -> str:
     return str(found)
 
 
-_threads_lock = threading.Lock()
-_threads_depth, _threads_before = 0, 1
+class _OneThread:
+    """One thread for torch and BLAS, as long as any ask of this process is under way.
+
+    Small matrices are slower on many threads, and workers would fight for cores. Several threads
+    may ask at once (``n_jobs``): the first to come sets the limit, the last to go restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        self._restore = contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        import torch
+        from threadpoolctl import threadpool_limits
+
+        with self._lock:
+            if self._n_inside == 0:
+                self._restore.enter_context(threadpool_limits(1, user_api="blas"))
+                self._restore.callback(torch.set_num_threads, torch.get_num_threads())
+                torch.set_num_threads(1)
+            self._n_inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                self._restore.close()
+
+
+_one_thread = _OneThread()
 
 
 @contextlib.contextmanager
 def _one_thread_on_cpu() -> Iterator[None]:
-    """One torch thread and new tensors on the CPU, as long as any ask is under way.
-
-    Small matrices are slower on many threads, and workers would fight for cores. A user's
-    ``torch.set_default_device("cuda")`` must not move the models either.
-    """
+    """Inside an ask: one thread, and new tensors on the CPU whatever the user's default device."""
     import torch
 
-    global _threads_depth, _threads_before
-    with _threads_lock:
-        if _threads_depth == 0:
-            _threads_before = torch.get_num_threads()
-            torch.set_num_threads(1)
-        _threads_depth += 1
-    try:
-        with torch.device("cpu"):
-            yield
-    finally:
-        with _threads_lock:
-            _threads_depth -= 1
-            if _threads_depth == 0:
-                torch.set_num_threads(_threads_before)
+    with _one_thread, torch.device("cpu"):
+        yield

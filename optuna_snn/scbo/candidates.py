@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from optuna_snn.scbo.space import Array, SearchSpace
+from optuna_snn.scbo.space import Array, Categorical, Numeric, SearchSpace
 
 PERTURBED_DIMS = 20
 """Expected number of coordinates that the mask perturbs in high dimensions (Regis and Shoemaker
@@ -44,10 +44,14 @@ def sobol(n_dims: int, n: int, seed: int, skip: int = 0) -> Array:
 
 def make_box(space: SearchSpace, center: Array, length: float, length_init: float) -> Box:
     """The box of side `length` around the centre (d,), clipped to the cube."""
-    half = np.maximum(length / 2.0, 1.0 / space.n_levels)
+    low, high = center - length / 2.0, center + length / 2.0
+    for j, dimension in enumerate(space.dimensions):
+        if isinstance(dimension, Numeric):
+            below, above = dimension.adjacent(float(center[j]))
+            low[j], high[j] = min(low[j], below), max(high[j], above)
     n_categorical = int(space.is_categorical.sum())
     max_flips = max(1, round(n_categorical * min(1.0, length / length_init)))
-    return Box(np.clip(center - half, 0, 1), np.clip(center + half, 0, 1), max_flips)
+    return Box(np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0), max_flips)
 
 
 def whole_cube(space: SearchSpace) -> Box:
@@ -64,20 +68,34 @@ def draw_candidates(
     """
     drawn = sobol(space.n_dims, n, int(rng.integers(2**31)))
     points = box.low + (box.high - box.low) * drawn
-    points[:, space.is_categorical] = drawn[:, space.is_categorical]
     if center is None:
+        points[:, space.is_categorical] = drawn[:, space.is_categorical]
         return space.snap(points)
+    for j in np.flatnonzero(space.is_categorical):
+        points[:, j] = _other_choice(drawn[:, j], center[j], space.n_levels[j])
     is_perturbed = perturbation_mask(n, space.n_dims, rng)
     _limit_flips(is_perturbed, space.is_categorical, box.max_flips, rng)
     return space.snap(np.where(is_perturbed, points, center))
 
 
+def _other_choice(drawn: Array, here: float, n_choices: float) -> Array:
+    """Uniform draws (n,) in [0, 1] -> unit coordinates of the choices other than that at `here`."""
+    choice = np.minimum(np.floor(drawn * (n_choices - 1)), n_choices - 2)
+    choice += choice >= np.floor(here * n_choices)
+    return (choice + 0.5) / n_choices
+
+
 def perturbation_mask(n: int, n_dims: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     """Each coordinate with probability min(1, 20 / d), and at least one. (n, n_dims)."""
     mask = rng.random((n, n_dims)) < min(1.0, PERTURBED_DIMS / n_dims)
-    unmoved = np.flatnonzero(~mask.any(axis=1))
-    mask[unmoved, rng.integers(0, n_dims, len(unmoved))] = True
+    _move_one(mask, rng)
     return mask
+
+
+def _move_one(mask: npt.NDArray[np.bool_], rng: np.random.Generator) -> None:
+    """Perturb one random coordinate in each row that has none, of a mask made by the caller."""
+    unmoved = np.flatnonzero(~mask.any(axis=1))
+    mask[unmoved, rng.integers(0, mask.shape[1], len(unmoved))] = True
 
 
 def _limit_flips(
@@ -96,9 +114,7 @@ def _limit_flips(
     order = rng.random((len(mask), n_categorical)).argsort(axis=1).argsort(axis=1)
     n_kept = rng.integers(0, max_flips + 1, (len(mask), 1))
     mask[:, is_categorical] &= order < n_kept
-    if is_categorical.all():
-        unmoved = np.flatnonzero(~mask.any(axis=1))
-        mask[unmoved, rng.integers(0, n_categorical, len(unmoved))] = True
+    _move_one(mask, rng)
 
 
 def neighbours(space: SearchSpace, x: Array, rng: np.random.Generator) -> Array:
@@ -106,29 +122,18 @@ def neighbours(space: SearchSpace, x: Array, rng: np.random.Generator) -> Array:
 
     All of them where there are at most MAX_NEIGHBOURS, else a random part. Returns (k, d).
     """
-    moves = []
-    for j in np.flatnonzero(space.is_discrete):
-        width = 1.0 / space.n_levels[j]
-        if space.is_categorical[j]:
-            here = int(x[j] / width)
-            others = np.delete(np.arange(int(space.n_levels[j])), here)
+    moves: list[tuple[int, float]] = []
+    for j, dimension in enumerate(space.dimensions):
+        if isinstance(dimension, Categorical):
+            others = np.delete(np.arange(dimension.n_choices), int(x[j] * dimension.n_choices))
             if len(others) > MAX_NEIGHBOURS:
                 others = rng.choice(others, MAX_NEIGHBOURS, replace=False)
-            moves += [(j, (k + 0.5) * width) for k in others]
+            moves += [(j, (k + 0.5) / dimension.n_choices) for k in others]
         else:
-            moves += [(j, v) for v in _adjacent(space, x, int(j))]
+            moves += [(j, v) for v in dimension.adjacent(float(x[j])) if v != x[j]]
     if len(moves) > MAX_NEIGHBOURS:
         moves = [moves[i] for i in rng.choice(len(moves), MAX_NEIGHBOURS, replace=False)]
     points = np.repeat(x[None, :], len(moves), axis=0)
     for row, (j, value) in enumerate(moves):
         points[row, j] = value
     return points
-
-
-def _adjacent(space: SearchSpace, x: Array, j: int) -> list[float]:
-    """Unit coordinates one level below and above x[j], where they exist."""
-    dimension = space.dimensions[j]
-    step = getattr(dimension, "step", None) or 0.0
-    value = float(dimension.decode(x[j : j + 1])[0])
-    around = dimension.encode(np.clip(np.array([value - step, value + step]), dimension.low, dimension.high))  # type: ignore[union-attr]  # fmt: skip
-    return [float(v) for v in around if abs(v - x[j]) > 1e-12]

@@ -89,6 +89,7 @@ def advance(state: State, outcome: Outcome, settings: Settings) -> State:
     - A result that lacks a known constraint is never the incumbent. If what it has is violated,
       it can have improved nothing: a fresh failure; else it moves nothing.
     - A result of an earlier epoch moves nothing.
+    - A result without a tag (enqueued, added by hand) may be the incumbent and moves no counter.
     """
     if outcome.value is None and outcome.is_feasible:
         return state
@@ -122,8 +123,11 @@ def _ranked(state: State, outcome: Outcome, is_fresh: bool, settings: Settings) 
         state = replace(state, incumbent=outcome)
     if not standing.improves_on(state.standing(state.reference)):
         return _after_failure(state, outcome, settings) if is_fresh else state
+    state = replace(state, reference=state.incumbent)
+    if outcome.tag is None:
+        return state
     region = state.region.after_success(settings) if is_fresh else state.region.forgiven()
-    return _in_region(replace(state, reference=state.incumbent), region)
+    return _in_region(state, region)
 
 
 def _after_failure(state: State, outcome: Outcome, settings: Settings) -> State:

@@ -43,8 +43,9 @@ class ViolationScale:
 
 
 def _ratio(value: float, log_scale: float) -> float:
+    """value / scale, kept above 0: however small, a violation stays one."""
     exponent = math.log(value) - log_scale
-    return math.exp(exponent) if exponent < 700.0 else math.inf
+    return math.exp(max(exponent, -700.0)) if exponent < 700.0 else math.inf
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ rule (Wilson et al. 2020, "Efficiently sampling functions from Gaussian process 
 
 with w_i, e standard normal (e scaled by the noise), t_i uniform on [0, 2 pi), and the
 frequencies o_i from the kernel's spectral density: a multivariate Student t with 5 degrees of
-freedom, scaled by 1 / lengthscale. The cost is linear in the number of points.
+freedom, divided by the lengthscales. The cost is linear in the number of points.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -29,8 +30,8 @@ N_FOURIER = 1024
 class Path:
     """One draw of all outputs, as a function of features. All in the outputs' own units."""
 
-    frequencies: Tensor
-    """(B, p, F), already divided by the lengthscales."""
+    directions: Tensor
+    """Frequencies of unit lengthscales, shared by all outputs (p, F)."""
     phases: Tensor
     """(F,)."""
     amplitudes: Tensor
@@ -51,19 +52,19 @@ class Path:
     def __call__(self, features: Tensor) -> Tensor:
         """Values of the draw at (r, p) features: (B, r)."""
         rows = []
-        for b in range(len(self.amplitudes)):
-            prior = torch.cos(features @ self.frequencies[b] + self.phases) @ self.amplitudes[b]
-            inverse = self.inverse_lengthscales[b]
-            cross = matern52(square_distance(features * inverse, self.X * inverse))
+        for b, inverse in enumerate(self.inverse_lengthscales):
+            scaled = features * inverse
+            prior = torch.cos(scaled @ self.directions + self.phases) @ self.amplitudes[b]
+            cross = matern52(square_distance(scaled, self.X * inverse))
             rows.append(self.mean[b] + prior + cross @ self.update[b])
         return self.offset[:, None] + self.scale[:, None] * torch.stack(rows)
 
     def with_gradient(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Values (B,) and gradients (B, p) at one point's features (p,)."""
-        angles = torch.einsum("p,bpf->bf", features, self.frequencies) + self.phases
+        angles = (features * self.inverse_lengthscales) @ self.directions + self.phases
         value = self.mean + (torch.cos(angles) * self.amplitudes).sum(-1)
         pull = -torch.sin(angles) * self.amplitudes
-        gradient = torch.einsum("bf,bpf->bp", pull, self.frequencies)
+        gradient = (pull @ self.directions.mT) * self.inverse_lengthscales
 
         squared = self.inverse_lengthscales**2
         difference = features - self.X
@@ -73,8 +74,9 @@ class Path:
         gradient = gradient + (slope @ difference) * squared
         return self.offset + self.scale * value, self.scale[:, None] * gradient
 
-    def to(self, device: torch.device) -> Path:
-        return replace(self, **{name: t.to(device) for name, t in vars(self).items()})
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float64) -> Path:
+        """The same draw elsewhere, or rounded to another precision."""
+        return replace(self, **{name: t.to(device, dtype) for name, t in vars(self).items()})
 
 
 def draw_path(posterior: Posterior, rng: np.random.Generator, n_fourier: int = N_FOURIER) -> Path:
@@ -82,24 +84,22 @@ def draw_path(posterior: Posterior, rng: np.random.Generator, n_fourier: int = N
     data, hyper = posterior.data, posterior.hyper
     n_outputs, n_features = len(data.Y), data.X.shape[1]
 
-    def tensor(a: np.ndarray) -> Tensor:
+    def tensor(a: npt.NDArray[np.float64]) -> Tensor:
         return torch.as_tensor(a, dtype=torch.float64, device=posterior.device)
 
     # The directions are shared by all outputs: their draws stay independent through the amplitudes.
     student = np.sqrt(5.0 / rng.chisquare(5.0, n_fourier))
-    base = tensor(rng.standard_normal((n_features, n_fourier)) * student)
+    directions = tensor(rng.standard_normal((n_features, n_fourier)) * student)
     phases = tensor(rng.uniform(0.0, 2.0 * math.pi, n_fourier))
     amplitudes = tensor(rng.standard_normal((n_outputs, n_fourier)) * math.sqrt(2.0 / n_fourier))
     inverse = 1.0 / posterior.lengthscales
-    frequencies = inverse[:, :, None] * base
     noise = tensor(rng.standard_normal(tuple(data.Y.shape)))
     noise = noise * (0.5 * hyper.log_noise).exp()[:, None]
 
-    prior = torch.stack(
-        [torch.cos(data.X @ frequencies[b] + phases) @ amplitudes[b] for b in range(n_outputs)]
-    )
+    angles = (data.X * inverse[:, None, :]) @ directions + phases
+    prior = (torch.cos(angles) @ amplitudes[:, :, None])[..., 0]
     residual = (data.Y - hyper.mean[:, None] - prior - noise) * data.M
     update = torch.cholesky_solve(residual[:, :, None], posterior.factor)[..., 0]
     return Path(
-        frequencies, phases, amplitudes, inverse, data.X, update, hyper.mean, data.offset, data.scale
+        directions, phases, amplitudes, inverse, data.X, update, hyper.mean, data.offset, data.scale
     )

@@ -65,6 +65,20 @@ class Numeric:
             values = self.low + level * self.step
         return np.clip(values, self.low, self.high)
 
+    def adjacent(self, x: float) -> tuple[float, float]:
+        """Unit coordinates one step below and above that of a snapped x, or x itself at a bound.
+
+        Without a step both are x.
+        """
+        if self.step is None:
+            return x, x
+        value = float(self.decode(np.array([x]))[0])
+        below, above = self.encode(np.array([value - self.step, value + self.step]))
+        return (
+            float(below) if value - self.step / 2 > self.low else x,
+            float(above) if value + self.step / 2 < self.high else x,
+        )
+
     @property
     def _edges(self) -> tuple[float, float]:
         margin = 0.0 if self.step is None else self.step / 2

@@ -24,7 +24,8 @@ from optuna_snn.scbo.transforms import compress_bad_tail, warp_constraints
 _logger = logging.getLogger(__name__)
 
 MAX_CANDIDATES, MIN_CANDIDATES, CANDIDATES_PER_DIM = 5000, 2000, 200
-MAX_LOCAL_POINTS = 400
+MAX_LOCAL_POINTS, MAX_FITTED_POINTS = 400, 200
+COLD_ITERATIONS, WARM_ITERATIONS = 60, 20
 SAME_POINT = 1e-7
 """Chebyshev distance in the unit cube below which two points count as one."""
 NEAR_FAILURE = 0.02
@@ -90,7 +91,8 @@ def suggest(
     candidates = draw_candidates(space, known.center, box, n_candidates, rng)
     if known.center is not None:
         candidates = np.concatenate([candidates, neighbours(space, known.center, rng)])
-    values = evaluate(path, space, candidates)
+    screening = path.to(device, torch.float32)
+    values = evaluate(screening, space, candidates)
     order = merit_order(values)
     starts = candidates[order[:N_STARTS]]
     refined, refined_values = refine(path, space, box, starts, rng)
@@ -113,27 +115,34 @@ def fit_models(
     warm_start: npt.NDArray[np.float64] | None,
     is_refit: bool,
 ) -> surrogate.Posterior:
-    """Gaussian processes of the transformed objective and constraints, nearest points only."""
+    """Gaussian processes of the transformed objective and constraints, nearest points only.
+
+    Hyperparameters are fitted to fewer points than the processes are conditioned on: a fit takes
+    dozens of factorisations, a condition one.
+    """
     local = _nearest(known, MAX_LOCAL_POINTS)
     y = compress_bad_tail(known.y[local])
-    c = warp_constraints(known.c[local])
-    data = surrogate.make_data(
-        space.features(known.x[local]),
-        np.concatenate([y[:, None], c], axis=1),
-        space.feature_dims,
-        space.n_dims,
-        device,
-    )
+    outputs = np.concatenate([y[:, None], warp_constraints(known.c[local])], axis=1)
+    features = space.features(known.x[local])
+
+    def data(n: int) -> surrogate.Data:
+        return surrogate.make_data(
+            features[:n], outputs[:n], space.feature_dims, space.n_dims, device
+        )
+
     if warm_start is None:
-        return surrogate.fit(data)
-    start = surrogate.Hyperparameters.unpack(warm_start, device)
-    return surrogate.fit(data, start) if is_refit else surrogate.condition(data, start)
+        hyper = surrogate.fit(data(MAX_FITTED_POINTS), None, COLD_ITERATIONS)
+    else:
+        hyper = surrogate.Hyperparameters.unpack(warm_start, device)
+        if is_refit:
+            hyper = surrogate.fit(data(MAX_FITTED_POINTS), hyper, WARM_ITERATIONS)
+    return surrogate.condition(data(len(local)), hyper)
 
 
 def _nearest(known: Observations, n_most: int) -> npt.NDArray[np.int64]:
-    """Indices of the points nearest to the centre; all where there are at most n_most."""
-    if len(known.x) <= n_most or known.center is None:
-        return np.arange(len(known.x))[-n_most:]
+    """Indices of the n_most points nearest to the centre, nearest first; else the latest first."""
+    if known.center is None:
+        return np.arange(len(known.x))[::-1][:n_most]
     distance = ((known.x - known.center) ** 2).sum(axis=1)
     return np.argsort(distance, kind="stable")[:n_most]
 

@@ -1,7 +1,7 @@
 """Batched exact Gaussian processes: one for the objective and one for each constraint.
 
 All outputs share their inputs; each has its own lengthscales, noise and mean, and its own mask of
-rows that were observed. ``fit`` returns a frozen ``Posterior``; nothing is changed afterwards.
+rows that were observed. ``fit`` returns hyperparameters, ``condition`` a frozen ``Posterior``.
 
 Symbols
     b, m   outputs: the objective and the constraints          (B of them)
@@ -242,8 +242,10 @@ def condition(data: Data, hyper: Hyperparameters) -> Posterior:
     return Posterior(data, hyper, factor, a)
 
 
-def fit(data: Data, start: Hyperparameters | None = None, max_iterations: int = 50) -> Posterior:
-    """Maximise likelihood times priors by L-BFGS-B over all outputs at once, and condition.
+def fit(
+    data: Data, start: Hyperparameters | None = None, max_iterations: int = 60
+) -> Hyperparameters:
+    """Hyperparameters of largest likelihood times prior, by L-BFGS-B over all outputs at once.
 
     start: where to begin (a warm start needs few iterations); None is the default. The result
     is never worse than the start. If a covariance matrix cannot be factorised, the default
@@ -272,8 +274,7 @@ def fit(data: Data, start: Hyperparameters | None = None, max_iterations: int = 
             bounds=np.stack([low, high], axis=1),
             options={"maxiter": max_iterations, "maxcor": 10, "ftol": 1e-7},
         )
-        hyper = Hyperparameters.unpack(found.x.reshape(n_outputs, width), data.X.device)
-        return condition(data, hyper)
+        return Hyperparameters.unpack(found.x.reshape(n_outputs, width), data.X.device)
     except torch.linalg.LinAlgError as error:
         _logger.warning(f"Fitting failed ({error}); going on with default hyperparameters.")
-        return condition(data, default_hyperparameters(data))
+        return default_hyperparameters(data)

@@ -41,8 +41,8 @@ def merit_order(values: Array) -> npt.NDArray[np.int64]:
 
 def evaluate(path: Path, space: SearchSpace, x: Array) -> Array:
     """The draw at (r, d) points: (1 + m, r)."""
-    features = torch.as_tensor(space.features(x), dtype=torch.float64, device=path.X.device)
-    values: Array = path(features).cpu().numpy()
+    features = torch.as_tensor(space.features(x), dtype=path.X.dtype, device=path.X.device)
+    values: Array = path(features).double().cpu().numpy()
     return values
 
 

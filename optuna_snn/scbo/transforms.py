@@ -28,8 +28,12 @@ def bilog(c: Array) -> Array:
 def typical_size(c: Array) -> float:
     """Median magnitude of the finite, non-zero entries; 1 where there is none. (n,)."""
     magnitudes = np.abs(c[np.isfinite(c) & (c != 0.0)])
-    size = float(np.median(magnitudes)) if len(magnitudes) else 1.0
-    return size if np.isfinite(size) and size > 0.0 else 1.0
+    if len(magnitudes) == 0:
+        return 1.0
+    # The median of two is their mean: relative to the largest, it cannot overflow.
+    largest = float(magnitudes.max())
+    size = largest * float(np.median(magnitudes / largest))
+    return size if size > 0.0 else largest
 
 
 def warp_constraints(c: Array) -> Array:
@@ -43,9 +47,8 @@ def warp_constraints(c: Array) -> Array:
         with np.errstate(over="ignore", under="ignore"):
             scaled = c[:, j] / typical_size(c[:, j])
         warped[:, j] = bilog(clip_infinities(scaled))
-    # A subnormal value divided by a large scale must not turn infeasible into feasible.
-    tiny = np.finfo(float).tiny
-    return np.where((c > 0) & (warped <= 0), tiny, warped)
+    # A tiny value divided by a large scale becomes 0, and infeasible must not become feasible.
+    return np.where((warped == 0.0) & (c != 0.0), np.copysign(np.finfo(float).tiny, c), warped)
 
 
 def clip_infinities(values: Array) -> Array:

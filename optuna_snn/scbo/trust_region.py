@@ -29,6 +29,10 @@ class Settings:
     failure_tolerance: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("length_init", "length_min", "length_max"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"{name} must be a number, got {value!r}.")
         if not 0.0 < self.length_min <= self.length_init <= self.length_max < math.inf:
             raise ValueError(
                 "Need 0 < length_min <= length_init <= length_max < inf, got length_min="

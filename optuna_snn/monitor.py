@@ -1,0 +1,291 @@
+"""Joins a trial to the rules on its spikes: spike counts in, constraints and a report out.
+
+What is written to the trial, and when:
+    user attribute "optuna_snn:spikes"   the report (`SpikeReport`): when the set of silent layers
+                                         changes, at `start_epoch`, else at most every
+                                         report_interval_s, and when the block is left
+    constraint "silent/<layer>"          silent share - beta of each layer, once, when it is left
+The attribute is not written again while the report stays as it is. A `FrozenTrial` is a finished
+trial whose objective is run again: it is watched, and nothing is written to it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from time import monotonic
+from types import TracebackType
+from typing import Literal, Self
+
+from numpy.typing import ArrayLike
+from optuna.trial import BaseTrial, FrozenTrial
+
+from optuna_snn.spikes.activity import checked_counts
+from optuna_snn.spikes.checks import checked_integer, checked_real
+from optuna_snn.spikes.limits import Limits, PerLayer
+from optuna_snn.spikes.report import SpikeReport
+from optuna_snn.spikes.rules import RuleName
+
+SPIKES_KEY = "optuna_snn:spikes"
+CONSTRAINT_PREFIX = "silent/"
+
+_logger = logging.getLogger(__name__)
+
+
+class SpikeMonitor:
+    """Watches the spikes of the network that a trial trains, and says when it is silent.
+
+    A sample is silent for a layer that fires fewer than `alpha` spikes in it. A layer is silent
+    when the rule finds its share of silent samples above `beta`; the network is silent when one of
+    its layers is. On leaving the block, however it is left, each layer's constraint
+    ``silent/<layer>`` = silent share - beta is set, over the samples that the rule judged: those
+    of the last epoch, the warm-up left out. Stopping is up to the objective, as below with
+    `SpikeActivityPruner`, or without a pruner (and in multi-objective studies, where Optuna has no
+    ``should_prune``) by ``if monitor.is_silent: raise optuna.TrialPruned(monitor.verdict)``.
+
+        >>> import numpy as np
+        >>> import optuna
+        >>> from optuna_snn import SpikeActivityPruner, SpikeMonitor
+        >>> def objective(trial: optuna.Trial) -> float:
+        ...     rate = trial.suggest_float("rate", 0.0, 30.0)  # of a toy network
+        ...     rng = np.random.default_rng(trial.number)
+        ...     with SpikeMonitor(trial, alpha=1, beta=0.1, layers=["output"]) as monitor:
+        ...         for _ in range(20):
+        ...             monitor.update("output", rng.poisson(rate, size=16))
+        ...             if trial.should_prune():
+        ...                 raise optuna.TrialPruned(monitor.verdict)
+        ...     return rate
+        >>> study = optuna.create_study(pruner=SpikeActivityPruner())
+        >>> for rate in (0.0, 30.0):
+        ...     study.enqueue_trial({"rate": rate})
+        >>> study.optimize(objective, n_trials=2)
+        >>> [(trial.state.name, trial.constraints) for trial in study.trials]
+        [('PRUNED', {'silent/output': 0.9}), ('COMPLETE', {'silent/output': -0.1})]
+
+    The promise of the sequential rule: if after the warm-up every sample is silent with
+    conditional probability at most beta given the samples before it, the network is ever called
+    silent with probability at most delta, over all layers and epochs together, however often one
+    looks. Learning may make a silent network fire later; the warm-up has to cover that time.
+
+    Args:
+        trial: The trial of the objective; `FixedTrial` works as well.
+        alpha: Spikes below which a sample is silent: a whole number >= 1, or layer -> number.
+        beta: Silent share that is tolerated, 0 <= beta < 1, or layer -> share.
+        rule: "sequential" as above (needs beta > 0); "paper" as Firmin et al. have it: more than
+            beta * epoch_size silent samples in the epoch; "record" never finds a layer silent.
+        delta: Probability of stopping a network that keeps to beta ("sequential" only). It is
+            divided equally among the declared layers; where none are declared, the j-th layer to
+            appear gets 6 / (pi^2 j^2) of it. Epochs divide a layer's part in the latter way.
+        warmup: The first samples of each layer in the trial, which are recorded but not judged.
+            Raise it for a network that needs longer to wake up.
+        min_samples: Samples of a window before which "sequential" stops nothing. A dead layer
+            would be found after three at beta = 0.05, after four at 0.1, which is hasty.
+        epoch_size: Training samples of one epoch; needed by rule "paper", which otherwise has
+            neither minimum nor (with ``warmup=0``, as its authors had it) warm-up.
+        planned_samples: Training samples of a run to the end, all epochs together; with it the
+            report knows how many samples were saved by stopping.
+        layers: The layers to be watched. Keys of a mapping for alpha or beta declare them too.
+            Updates of other layers are refused then, and each must have been judged at the end.
+        report_interval_s: Seconds between writes of the report that nothing else calls for.
+
+    Raises:
+        ValueError: An option is out of range, or alpha, beta and layers name different layers;
+            later on: counts that are none, an undeclared layer, a block left (without an
+            exception) before a sample of each layer was judged.
+    """
+
+    def __init__(
+        self,
+        trial: BaseTrial,
+        *,
+        alpha: PerLayer = 1,
+        beta: PerLayer = 0.1,
+        rule: RuleName = "sequential",
+        delta: float = 1e-3,
+        warmup: int = 32,
+        min_samples: int = 16,
+        epoch_size: int | None = None,
+        planned_samples: int | None = None,
+        layers: Collection[str] | None = None,
+        report_interval_s: float = 10.0,
+    ) -> None:
+        self._limits = Limits(alpha, beta, rule, delta, min_samples, epoch_size, layers)
+        if planned_samples is not None:
+            planned_samples = checked_integer("planned_samples", planned_samples, at_least=1)
+        self._interval_s = checked_real("report_interval_s", report_interval_s)
+        if not self._interval_s >= 0:
+            raise ValueError(f"Need report_interval_s >= 0, got {report_interval_s!r}.")
+        self._report = SpikeReport(
+            rule=rule,
+            warmup=checked_integer("warmup", warmup, at_least=0),
+            planned_samples=planned_samples,
+            layers={name: self._limits.first_report(name, 1) for name in self._limits.declared},
+        )
+        self._trial = trial
+        self._state: Literal["new", "open", "left"] = "new"
+        self._epoch = 1
+        self._has_samples_in_epoch = False
+        self._is_stored = True  # an empty report is not worth a write
+        self._stored_at = 0.0
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the rule finds the network silent, by the samples seen so far."""
+        return self._report.is_silent
+
+    @property
+    def verdict(self) -> str | None:
+        """Which layers are silent and why, in words; None if the network is not silent."""
+        return self._report.verdict
+
+    @property
+    def n_samples(self) -> int:
+        """Samples seen in the trial, warm-up included, of the layer that saw most."""
+        return self._report.samples_seen
+
+    def __enter__(self) -> Self:
+        if self._state != "new":
+            raise RuntimeError(
+                "A SpikeMonitor serves one with-block. Make a new one for each trial, "
+                "and let its block enclose all training of the trial."
+            )
+        self._refuse_a_second_monitor()
+        self._state = "open"
+        self._stored_at = monotonic()
+        return self
+
+    def update(
+        self, layer: str | Mapping[str, ArrayLike], counts: ArrayLike | None = None
+    ) -> None:
+        """Take in the spikes of further samples, in the order in which they were presented.
+
+        layer:  name of the layer, or a mapping layer -> counts in place of both arguments
+        counts: (n_samples,) spikes of each sample, summed over the layer's neurons and over time;
+                a sequence, a NumPy array, or a tensor on any device
+        Nothing is taken in if any of it is refused.
+        """
+        self._refuse_unless_open("update")
+        batch = {
+            name: checked_counts(values, name) for name, values in _as_batch(layer, counts).items()
+        }
+        layers = dict(self._report.layers)
+        for name, values in batch.items():
+            known = layers.get(name) or self._limits.first_report(name, len(layers) + 1)
+            layers[name] = known.after(values, epoch=self._epoch, warmup=self._report.warmup)
+        stopped_before = self._report.stopped_layers
+        self._report = replace(self._report, layers=layers)
+        self._has_samples_in_epoch |= any(values.size for values in batch.values())
+        self._is_stored = False
+        is_due = monotonic() - self._stored_at >= self._interval_s
+        if is_due or self._report.stopped_layers != stopped_before:
+            self._store_report()
+
+    def start_epoch(self) -> None:
+        """Begin an epoch: its first judged sample starts a new window in each layer.
+
+        Until then the layers are judged by the epoch before. Without this call the whole trial is
+        one epoch. It may come before the first epoch as well.
+        """
+        self._refuse_unless_open("start_epoch")
+        if self._has_samples_in_epoch:
+            self._epoch += 1
+            self._has_samples_in_epoch = False
+        self._store_report()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._state = "left"
+        if exception is None:
+            self._store_results()
+            self._refuse_unjudged_layers()
+        else:
+            self._store_results_behind(exception)
+
+    def _store_report(self) -> None:
+        if self._is_stored or isinstance(self._trial, FrozenTrial):
+            return
+        self._trial.set_user_attr(SPIKES_KEY, self._report.to_json())
+        self._is_stored = True
+        self._stored_at = monotonic()
+
+    def _store_results(self) -> None:
+        if not isinstance(self._trial, FrozenTrial):
+            for name, value in self._report.constraints.items():
+                self._trial.set_constraint(f"{CONSTRAINT_PREFIX}{name}", value)
+        self._store_report()
+
+    def _store_results_behind(self, exception: BaseException) -> None:
+        """Store the results while `exception` leaves the block; it is never replaced.
+
+        Any error of any storage backend must be caught for that, so it is logged and noted on the
+        exception. The trial then lacks what could not be written.
+        """
+        try:
+            self._store_results()
+        except Exception as failure:
+            lost = f"The spike results of trial {self._trial.number} could not be stored"
+            _logger.exception("%s.", lost)
+            exception.add_note(f"{lost}: {failure!r}")
+
+    def _refuse_unless_open(self, method: str) -> None:
+        if self._state != "open":
+            raise RuntimeError(
+                f"SpikeMonitor.{method}() works inside its block only: "
+                "with SpikeMonitor(trial, ...) as monitor: ..."
+            )
+
+    def _refuse_a_second_monitor(self) -> None:
+        taken = [key for key in self._trial.constraints if key.startswith(CONSTRAINT_PREFIX)]
+        if taken and not isinstance(self._trial, FrozenTrial):
+            raise ValueError(
+                f"Trial {self._trial.number} has the constraint {taken[0]!r} already, and Optuna "
+                "keeps the first value of a constraint. Use one SpikeMonitor per trial; if this "
+                "trial is the retry of a dead one, open the storage by "
+                "optuna_snn.workers.open_storage, which does not copy constraints to a retry."
+            )
+
+    def _refuse_unjudged_layers(self) -> None:
+        layers = self._report.layers
+        unjudged = [name for name, layer in layers.items() if layer.constraint is None]
+        if unjudged or not layers:
+            seen = {name: layers[name].activity.seen.n_samples for name in unjudged}
+            raise ValueError(
+                f"No sample was judged, so there is no constraint; samples seen: {seen}, of which "
+                f"the first {self._report.warmup} are warm-up. Pass a smaller warmup=, or call "
+                "monitor.update(layer, counts) for every batch of every declared layer."
+            )
+
+
+def spike_report(trial: FrozenTrial) -> SpikeReport | None:
+    """Return what a `SpikeMonitor` stored in the trial; None if it stored nothing.
+
+    Raises ValueError, with the trial's number, if the attribute holds something else.
+    """
+    stored = trial.user_attrs.get(SPIKES_KEY)
+    if stored is None:
+        return None
+    try:
+        return SpikeReport.from_json(stored)
+    except ValueError as error:
+        raise ValueError(
+            f"The user attribute {SPIKES_KEY!r} of trial {trial.number} is no spike report of "
+            f"this version of optuna_snn: {error}."
+        ) from error
+
+
+def _as_batch(
+    layer: str | Mapping[str, ArrayLike], counts: ArrayLike | None
+) -> Mapping[str, ArrayLike]:
+    if isinstance(layer, Mapping) and counts is None:
+        return layer
+    if isinstance(layer, str) and counts is not None:
+        return {layer: counts}
+    raise TypeError(
+        "update takes a layer's name and its counts, or one mapping layer -> counts; "
+        f"got {type(layer).__name__} and {type(counts).__name__}."
+    )

@@ -1,0 +1,1 @@
+"""Spike activity of layers and the rules that call a layer silent: numpy and scipy, no Optuna."""
