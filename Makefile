@@ -1,0 +1,69 @@
+# One environment (.venv) for the demo, the tests and the checks. It is built once and rebuilt when
+# pyproject.toml or constraints.txt change. `make help` explains the targets.
+
+PYTHON  ?= python3
+VENV    ?= .venv
+TRIALS  ?= 60
+WORKERS ?= 2
+NEW     ?=
+
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.installed
+PIP     := $(BIN)/python -m pip --disable-pip-version-check
+STUDY   := studies/stdp_digits.py
+STORAGE := runs/stdp_digits.db
+
+.DEFAULT_GOAL := help
+.PHONY: help environment demo test test-quick check format clean
+
+help:
+	@echo "make demo         tune a spiking network on digits: $(TRIALS) trials, $(WORKERS) workers, in $(STORAGE)"
+	@echo "                  a second 'make demo' continues the same study: it adds nothing once the"
+	@echo "                  study has its trials, and says so"
+	@echo "  TRIALS=120      continue until the study has 120 finished trials"
+	@echo "  WORKERS=4       worker processes"
+	@echo "  NEW=1           start anew; the old database is kept under a dated name"
+	@echo "make test         all tests"
+	@echo "make test-quick   the tests that take less than two minutes together"
+	@echo "make check        ruff format, ruff, mypy --strict: what a commit must pass"
+	@echo "make format       let ruff rewrite the files"
+	@echo "make environment  only build $(VENV)   (PYTHON=python3.12 names another interpreter)"
+	@echo "make clean        remove $(VENV) and caches; studies under runs/ stay"
+
+environment: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "error: '$(PYTHON)' is not installed; optuna_snn needs Python 3.11 or newer (make PYTHON=... names one)"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: optuna_snn needs Python 3.11 or newer, '$(PYTHON)' is $$("$(PYTHON)" -V 2>&1); name another: make PYTHON=python3.12 ..."; exit 1; }
+	@"$(BIN)/python" -c 'import pip' 2>/dev/null || "$(PYTHON)" -m venv --clear "$(VENV)" || { \
+	  rm -rf "$(VENV)"; \
+	  echo "error: '$(PYTHON) -m venv' failed; on Debian and Ubuntu install the package python3-venv"; exit 1; }
+	@echo "Installing into $(VENV), once: some minutes, 1.6 GB (with a CUDA build of torch more) ..."
+	@$(PIP) install -qq -c constraints.txt -e ".[all,dev]"
+	@PIP_QUIET=2 PIP_CONSTRAINT=constraints.txt $(BIN)/optuna-snn backends install bindsnet
+	@touch $@
+
+demo: $(STAMP)
+	@mkdir -p $(dir $(STORAGE))
+	@$(BIN)/optuna-snn run $(STUDY) --n-trials $(TRIALS) --workers $(WORKERS) --storage $(STORAGE) $(if $(NEW),--new)
+	@echo "continue: make demo TRIALS=<more>    begin anew: make demo NEW=1"
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-quick: $(STAMP)
+	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis
