@@ -1,0 +1,59 @@
+"""How many trials a study has, and whether it needs one more.
+
+The budget counts COMPLETE and PRUNED trials of the whole study, whoever ran them. FAILs cost
+nothing (their number in a row is bounded elsewhere). Trials on their way count as if they will
+finish, so that workers do not all start a last trial: at most those that ask at the same instant
+can overshoot. WAITING trials are not on their way; a worker that asks takes them first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from optuna.trial import FrozenTrial, TrialState
+
+__all__ = ["COUNTED_STATES", "check_budget", "n_counted", "n_on_their_way"]
+
+COUNTED_STATES = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+def check_budget(n_trials: int, timeout_s: float | None) -> None:
+    """Raise ValueError for a budget that is none."""
+    if n_trials < 1:
+        raise ValueError(f"n_trials must be 1 or more, got {n_trials}.")
+    if timeout_s is not None and not timeout_s >= 0:
+        raise ValueError(f"timeout_s must be 0 or more, got {timeout_s}; None means no limit.")
+
+
+def n_counted(trials: Sequence[FrozenTrial]) -> int:
+    """Number of trials that count against the budget."""
+    return sum(trial.state in COUNTED_STATES for trial in trials)
+
+
+def n_on_their_way(
+    trials: Sequence[FrozenTrial],
+    heartbeat_ages: Mapping[int, float],
+    *,
+    grace_s: float,
+    now: datetime,
+) -> int:
+    """Number of RUNNING trials that somebody is working on.
+
+    A trial with a heartbeat is: if its worker is dead, the sweep for stale trials fails it soon.
+    One that never beat, older than the grace period, is left over from a worker that died before
+    its first beat or from a process without heartbeats; nothing would ever end it: nobody waits.
+
+    Args:
+        trials: all trials of the study.
+        heartbeat_ages: seconds since the last heartbeat by trial number.
+        grace_s: the storage's grace period in seconds.
+        now: local time, as `FrozenTrial.datetime_start` is.
+    """
+    newest_zombie = now - timedelta(seconds=grace_s)
+    return sum(
+        trial.number in heartbeat_ages
+        or (trial.datetime_start is not None and trial.datetime_start > newest_zombie)
+        for trial in trials
+        if trial.state == TrialState.RUNNING
+    )

@@ -1,0 +1,249 @@
+"""The command line: what it says when all is well, and one line with exit code 2 when not."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import optuna
+import pytest
+
+from optuna_snn.backends import install as install_module
+from optuna_snn.backends.install import BACKENDS, Backend, BackendStatus, InstallError
+from optuna_snn.cli import DEFAULT_GRACE_S, main
+from optuna_snn.workers import storage as storage_module
+
+ROOT = Path(__file__).resolve().parents[1]
+
+TOY = """
+import optuna
+direction = "maximize"
+metric_name = "accuracy"
+def sampler():
+    return optuna.samplers.RandomSampler()
+def pruner():
+    return optuna.pruners.NopPruner()
+def objective(trial):
+    x = trial.suggest_float("x", 0.0, 1.0)
+    trial.set_constraint("silent/out", 0.1 if trial.number % 2 else -0.1)
+    if trial.number == 2:
+        raise optuna.TrialPruned
+    return x
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    former = os.environ.get("PYTHONPATH")
+    path = str(ROOT) if former is None else os.pathsep.join([str(ROOT), former])
+    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.delenv("OPTUNA_SNN_STORAGE", raising=False)
+    (tmp_path / "toy.py").write_text(TOY)
+    verbosity, handlers = optuna.logging.get_verbosity(), logging.root.handlers[:]
+    yield
+    optuna.logging.set_verbosity(verbosity)
+    logging.root.handlers[:] = handlers
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "optuna_snn", *words],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def error_line(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Run a command line that must fail as an expected error, and return its one line."""
+    code = main(words)
+    captured = capsys.readouterr()
+    assert code == 2
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    help_text = capsys.readouterr().out
+    assert main([]) == 0
+    assert capsys.readouterr().out == help_text
+    for word in ("run", "worker", "backends", "--version", "--debug"):
+        assert word in help_text
+
+
+@pytest.mark.parametrize("name", ["run", "worker", "backends"])
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    assert "Usage:" in capsys.readouterr().out
+
+
+def test_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    shown = capsys.readouterr().out
+    try:
+        assert shown == f"optuna-snn {version('optuna-snn')}\n"
+    except PackageNotFoundError:
+        assert "not installed" in shown
+
+
+def test_the_default_grace_period_is_the_storages() -> None:
+    assert DEFAULT_GRACE_S == storage_module.DEFAULT_GRACE_S
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "missing.py"], "the study file missing.py does not exist"),
+        (["run", "toy.py", "--n-trails", "3"], "No such option: --n-trails"),
+        (
+            ["run", "toy.py", "--n-trials", "0"],
+            "'--n-trials': Input should be greater than or equal to 1",
+        ),
+        (["run", "toy.py", "--workers", "many"], "'--workers': Input should be a valid integer"),
+        (["run"], "Missing argument"),
+        (["walk"], "No such command 'walk'"),
+        (["run", "toy.py", "--storage", "no/where/a.db"], "mkdir -p no/where"),
+        (["run", "toy.py", "--storage", "toy.py"], "is a Python file"),
+        (["run", "toy.py", "--storage", "mysql+nosuch://h/d"], "cannot be opened"),
+        (["worker", "toy.py", "--storage", "no/where/a.db"], "mkdir -p no/where"),
+        (["worker", "missing.py"], "does not exist"),
+        (["backends", "install", "brian"], "'brian' is none of bindsnet, lava-dl"),
+    ],
+)
+def test_an_expected_error_is_one_line(
+    capsys: pytest.CaptureFixture[str], words: Sequence[str], message: str
+) -> None:
+    assert message in error_line(capsys, *words)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import no_such_module\n", "No module named 'no_such_module'"),
+        ("x = 1\n", "defines no function objective(trial)"),
+        ("def objective(trial): pass\nname = 3\n", "name in broken.py must be a text"),
+    ],
+)
+def test_a_study_file_that_cannot_be_used_is_one_line(
+    capsys: pytest.CaptureFixture[str], code: str, message: str
+) -> None:
+    Path("broken.py").write_text(code)
+    assert message in error_line(capsys, "run", "broken.py")
+    assert not list(Path().glob("*.db"))  # nothing was begun
+
+
+def test_a_study_of_another_direction_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    optuna.create_study(study_name="toy", storage="sqlite:///toy.db", direction="minimize")
+    message = error_line(capsys, "run", "toy.py")
+    assert "exists with direction minimize, but toy.py says maximize" in message
+    assert "another --study-name" in message
+
+
+def test_new_is_refused_for_a_database_server(capsys: pytest.CaptureFixture[str]) -> None:
+    message = error_line(capsys, "run", "toy.py", "--new", "--storage", "mysql+pymysql://h/d")
+    assert "another --study-name" in message
+
+
+@pytest.mark.parametrize("words", [["--debug", "run", "gone.py"], ["run", "gone.py", "--debug"]])
+def test_debug_shows_the_traceback_wherever_it_stands(
+    capsys: pytest.CaptureFixture[str], words: Sequence[str]
+) -> None:
+    assert main(words) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[0].startswith("Traceback")
+    assert lines[-1] == "error: the study file gone.py does not exist"
+
+
+def test_an_unexpected_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise ZeroDivisionError("a mistake of ours")
+
+    monkeypatch.setattr("optuna_snn.workers.supervisor.run_study", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["run", "toy.py"])
+
+
+@pytest.mark.slow
+def test_a_run_prints_its_trials_a_summary_and_leaves_a_figure() -> None:
+    done = command("run", "toy.py", "--n-trials", "4", "--storage", "a.db")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("trial ")][:4] == list("0123")
+    assert "Best feasible trials" in done.stdout
+    assert "2 complete, 0 silent, 1 pruned, 0 failed" not in done.stdout
+    assert "3 complete, 0 silent, 1 pruned, 0 failed" in done.stdout
+    assert "(2 of the complete ones infeasible)" in done.stdout
+    assert "optuna-dashboard sqlite:///a.db" in done.stdout
+    assert Path("a-toy.png").read_bytes().startswith(b"\x89PNG")
+
+    again = command("run", "toy.py", "--n-trials", "4", "--storage", "a.db")
+    assert again.returncode == 0
+    assert "nothing was left to do" in again.stdout
+    more = command("run", "toy.py", "--n-trials", "5", "--storage", "a.db")
+    assert "1 new trials" in more.stdout
+
+
+@pytest.mark.slow
+def test_a_run_whose_trials_all_fail_ends_with_the_last_error_and_code_1() -> None:
+    Path("toy.py").write_text(
+        TOY.replace("x = trial", "raise OSError('no spikes today')\n    x = trial")
+    )
+    done = command("run", "toy.py")
+    assert done.returncode == 1
+    assert "10 trials failed in a row; the last error: OSError: no spikes today" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_the_storage_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTUNA_SNN_STORAGE", "from_environment.db")
+    assert command("worker", "toy.py", "--n-trials", "1").returncode == 0
+    assert Path("from_environment.db").exists()
+
+
+STATUSES = [
+    BackendStatus(BACKENDS[0], "0.3.4", None),
+    BackendStatus(BACKENDS[1], None, "lava-dl is not installed; run: optuna-snn ..."),
+]
+
+
+def test_backends_says_what_is_there_and_what_is_missing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_name = {status.backend.name: status for status in STATUSES}
+    monkeypatch.setattr(install_module, "backend_status", by_name.__getitem__)
+    assert main(["backends"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].split()[:2] == ["bindsnet", "0.3.4"]
+    assert "not installed" in shown[1]
+    assert "run: optuna-snn ..." in shown[2]
+
+
+def test_backends_install_installs_and_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fake(name: str, *, show: object) -> BackendStatus:
+        assert callable(show)
+        show("pip install " + name)
+        return STATUSES[0]
+
+    monkeypatch.setattr(install_module, "install_backend", fake)
+    assert main(["backends", "install", "bindsnet"]) == 0
+    assert capsys.readouterr().out == "+ pip install bindsnet\nbindsnet 0.3.4 is ready\n"
+
+
+def test_a_backend_that_cannot_be_installed_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(name: str, *, show: object) -> Backend:
+        raise InstallError("pip failed with exit code 1: pip install x")
+
+    monkeypatch.setattr(install_module, "install_backend", failing)
+    assert "pip failed" in error_line(capsys, "backends", "install", "bindsnet")
