@@ -26,7 +26,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -36,15 +37,13 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn.scbo.fold import Outcome, State, Tag, fold, initial_state
 from optuna_snn.scbo.space import Array, Categorical, Numeric, SearchSpace
 from optuna_snn.scbo.trust_region import Settings
-
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
 
 TAG_KEY = "optuna_snn:tag"
 POINT_KEY = "optuna_snn:point"
@@ -94,7 +93,7 @@ class Snapshot:
     n_informative: int
     """Finished trials of this epoch that taught something."""
     pending: Sequence[Mapping[str, Any]]
-    """Points of running trials, where they were shared."""
+    """Points of the other running trials, as far as they are known."""
     hyper: Mapping[str, Any] | None
     """The latest stored hyperparameters."""
 
@@ -117,7 +116,7 @@ class History:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._caches: dict[tuple[int, int], _StudyCache] = {}
+        self._caches: WeakKeyDictionary[BaseStorage, dict[int, _StudyCache]] = WeakKeyDictionary()
 
     def search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Parameters that every finished trial (COMPLETE or PRUNED) has, alike; sorted by name.
@@ -153,9 +152,7 @@ class History:
             n_running=len(running) + (trial.number not in {t.number for t in running}),
             n_started=n_informative + n_running_here,
             n_informative=n_informative,
-            pending=[
-                json.loads(t.system_attrs[POINT_KEY]) for t in running if POINT_KEY in t.system_attrs
-            ],
+            pending=[_point_of(t) for t in running if t.number != trial.number],
             hyper=_latest_hyper(trials),
         )
 
@@ -165,12 +162,15 @@ class History:
         A trial that sorts before the end (a late commit, another clock) makes the fold start anew,
         so that the state never depends on when this process looked.
         """
-        key = (id(study._storage), study._study_id)
-        cache = self._caches.setdefault(key, _StudyCache())
-        sign = 1.0 if study.direction == StudyDirection.MAXIMIZE else -1.0
-        fresh = [
-            t for t in trials if t.state.is_finished() and t._trial_id not in cache.trial_ids
-        ]
+        caches = self._caches.setdefault(study._storage, {})
+        cache = caches.setdefault(study._study_id, _StudyCache())
+        sign = 1.0 if study.directions[0] == StudyDirection.MAXIMIZE else -1.0
+        finished = [t for t in trials if t.state.is_finished()]
+        fresh = [t for t in finished if t._trial_id not in cache.trial_ids]
+        if len(fresh) + len(cache.trial_ids) > len(finished):
+            # Databases give the number of a deleted study to the next one.
+            caches[study._study_id] = cache = _StudyCache()
+            fresh = finished
         if not fresh:
             return cache
         new = sorted((parse(t, sign) for t in fresh), key=lambda r: r.finished)
@@ -241,6 +241,12 @@ def _is_of_epoch(trial: FrozenTrial, epoch: int) -> bool:
     return (0 if tag is None else tag.tag.epoch) >= epoch
 
 
+def _point_of(trial: FrozenTrial) -> dict[str, Any]:
+    """What is known of a running trial's parameters: shared at its ask, or used since."""
+    shared: dict[str, Any] = json.loads(trial.system_attrs.get(POINT_KEY, "{}"))
+    return shared | trial.params
+
+
 def _intersection(
     space: dict[str, BaseDistribution] | None, other: Mapping[str, BaseDistribution]
 ) -> dict[str, BaseDistribution]:
@@ -270,11 +276,12 @@ def write_tag(study: Study, trial: FrozenTrial, tag: SamplerTag) -> None:
 
 def write_point(study: Study, trial: FrozenTrial, params: Mapping[str, Any]) -> None:
     """Share a point of a discrete space with the other workers while it runs."""
-    internal = {
-        name: trial_value if isinstance(trial_value, (int, float, str, bool)) else str(trial_value)
-        for name, trial_value in params.items()
+    shared = {
+        name: value
+        for name, value in params.items()
+        if value is None or isinstance(value, int | float | str)
     }
-    _write(study, trial, POINT_KEY, internal)
+    _write(study, trial, POINT_KEY, shared)
 
 
 def write_hyper(
@@ -290,8 +297,8 @@ def write_hyper(
 def write_constraints(study: Study, trial: FrozenTrial, values: Sequence[float]) -> None:
     """Store constraints by their position, as ``trial.set_constraint`` would store named ones."""
     for i, value in enumerate(values):
-        storage: BaseStorage = study._storage
-        storage.set_trial_system_attr(trial._trial_id, f"{CONSTRAINT_PREFIX}{i}", value)
+        key = f"{CONSTRAINT_PREFIX}{i}"
+        study._storage.set_trial_system_attr(trial._trial_id, key, value)
 
 
 def _write(study: Study, trial: FrozenTrial, key: str, value: Mapping[str, Any]) -> None:
@@ -348,7 +355,7 @@ def to_points(
     distributions: Mapping[str, BaseDistribution],
     space: SearchSpace,
 ) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """Parameters of trials -> points of the unit cube (n, d), and which of them lie in the space.
+    """Parameters of trials -> snapped points (n, d), and which of them lie in the space.
 
     A trial that lacks a parameter or has it outside the present bounds is not in the space; its
     row is NaN.
@@ -358,7 +365,7 @@ def to_points(
     values = np.array(rows, dtype=float).reshape(len(rows), len(names))
     is_inside = np.isfinite(values).all(axis=1)
     x = np.full(values.shape, np.nan)
-    x[is_inside] = space.encode(values[is_inside])
+    x[is_inside] = space.snap(space.encode(values[is_inside]))
     return x, is_inside
 
 

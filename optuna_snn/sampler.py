@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import torch
 
     from optuna_snn.history import Snapshot
-    from optuna_snn.scbo.space import SearchSpace
+    from optuna_snn.scbo.space import Array, SearchSpace
     from optuna_snn.scbo.suggest import Observations, Suggestion
 
 _logger = logging.getLogger(__name__)
@@ -117,6 +117,8 @@ class SCBOSampler(BaseSampler):
                 "independent_sampler must be an Optuna sampler or None, got "
                 f"{type(independent_sampler).__name__}."
             )
+        if constraints_func is not None and not callable(constraints_func):
+            raise TypeError(f"constraints_func must be callable or None, got {constraints_func!r}.")
         self._independent_sampler = independent_sampler
         self._warns_independent = warn_independent_sampling
         self._constraints_func = constraints_func
@@ -167,7 +169,8 @@ class SCBOSampler(BaseSampler):
             self._warn_of_missing_constraints(snapshot)
         with _one_thread_on_cpu():
             if self._is_initial(snapshot, space):
-                x, suggestion = self._design_point(study, trial, snapshot, space), None
+                x = self._design_point(study, trial, snapshot, space, search_space)
+                suggestion = None
             else:
                 suggestion = self._suggest(study, trial, snapshot, space, search_space)
                 x = suggestion.x
@@ -239,17 +242,28 @@ class SCBOSampler(BaseSampler):
         return snapshot.n_started < n_startup or snapshot.n_informative < n_needed
 
     def _design_point(
-        self, study: Study, trial: FrozenTrial, snapshot: Snapshot, space: SearchSpace
-    ) -> Any:
-        """The trial's point of the epoch's Sobol sequence, which all workers share."""
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        snapshot: Snapshot,
+        space: SearchSpace,
+        distributions: Mapping[str, BaseDistribution],
+    ) -> Array:
+        """The trial's point of the epoch's Sobol sequence, which all workers share.
+
+        Where that point of a discrete space is taken, a random one that is not.
+        """
         from optuna_snn.scbo.candidates import sobol
+        from optuna_snn.scbo.suggest import draw_unused, unused
 
         epoch = snapshot.state.region.epoch
         if self._seed is None:
             scramble = history.study_digest(study, epoch)
         else:
             scramble = history.digest(self._seed, epoch)
-        return space.snap(sobol(space.n_dims, 1, scramble, skip=trial.number))[0]
+        x = space.snap(sobol(space.n_dims, 1, scramble, skip=trial.number))
+        _, known = observe(snapshot, distributions, space)
+        return x[0] if len(unused(space, known, x)) else draw_unused(space, known, self._rng(trial))
 
     def _suggest(
         self,
@@ -411,12 +425,15 @@ class _OneThread:
     """One thread for torch and BLAS, as long as any ask of this process is under way.
 
     Small matrices are slower on many threads, and workers would fight for cores. Several threads
-    may ask at once (``n_jobs``): the first to come sets the limit, the last to go restores it.
+    may ask at once (``n_jobs``). BLAS is limited by the first to come and restored by the last to
+    go. torch counts threads for each caller: each restores its own, to what the first to come
+    found, since a new thread inherits the limit of an ask under way.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._n_inside = 0
+        self._n_torch_threads = 1
         self._restore = contextlib.ExitStack()
 
     def __enter__(self) -> None:
@@ -425,16 +442,20 @@ class _OneThread:
 
         with self._lock:
             if self._n_inside == 0:
+                self._n_torch_threads = torch.get_num_threads()
                 self._restore.enter_context(threadpool_limits(1, user_api="blas"))
-                self._restore.callback(torch.set_num_threads, torch.get_num_threads())
-                torch.set_num_threads(1)
+            torch.set_num_threads(1)
             self._n_inside += 1
 
     def __exit__(self, *_: object) -> None:
+        import torch
+
         with self._lock:
             self._n_inside -= 1
             if self._n_inside == 0:
                 self._restore.close()
+            # Last, since threadpoolctl restores the OpenMP threads of the caller as well.
+            torch.set_num_threads(self._n_torch_threads)
 
 
 _one_thread = _OneThread()

@@ -117,6 +117,18 @@ def _limit_flips(
     _move_one(mask, rng)
 
 
+def all_points(space: SearchSpace) -> Array:
+    """Every point of a space without continuous dimensions. (n_points, d)."""
+    axes = []
+    for dimension in space.dimensions:
+        levels = np.arange(dimension.n_levels, dtype=float)
+        if isinstance(dimension, Numeric):
+            levels = dimension.low + levels * (dimension.step or 0.0)
+        axes.append(dimension.encode(levels))
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    return space.snap(grid.reshape(-1, space.n_dims))
+
+
 def neighbours(space: SearchSpace, x: Array, rng: np.random.Generator) -> Array:
     """Points that differ from x (d,) by one step of an integer or by one choice.
 

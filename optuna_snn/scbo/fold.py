@@ -117,11 +117,12 @@ def advance(state: State, outcome: Outcome, settings: Settings) -> State:
 def _ranked(state: State, outcome: Outcome, is_fresh: bool, settings: Settings) -> State:
     """The state after a result that can be compared with the incumbent."""
     standing = state.standing(outcome)
-    if state.incumbent is None or state.reference is None:
+    incumbent, reference = state.incumbent, state.reference
+    if incumbent is None or reference is None:
         return replace(state, incumbent=outcome, reference=outcome)
-    if standing.is_better_than(state.standing(state.incumbent)):
+    if standing.is_better_than(state.standing(incumbent)):
         state = replace(state, incumbent=outcome)
-    if not standing.improves_on(state.standing(state.reference)):
+    if not standing.improves_on(state.standing(reference)):
         return _after_failure(state, outcome, settings) if is_fresh else state
     state = replace(state, reference=state.incumbent)
     if outcome.tag is None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from optuna_snn.scbo import surrogate
-from optuna_snn.scbo.candidates import Box, draw_candidates, make_box, neighbours, whole_cube
+from optuna_snn.scbo.candidates import all_points, draw_candidates, make_box, neighbours, whole_cube
 from optuna_snn.scbo.paths import draw_path
 from optuna_snn.scbo.space import Array, SearchSpace
 from optuna_snn.scbo.thompson import N_STARTS, evaluate, merit_order, refine
@@ -24,6 +24,9 @@ from optuna_snn.scbo.transforms import compress_bad_tail, warp_constraints
 _logger = logging.getLogger(__name__)
 
 MAX_CANDIDATES, MIN_CANDIDATES, CANDIDATES_PER_DIM = 5000, 2000, 200
+CONSTRAINT_DRAWS = 3
+MAX_FINALISTS = 200
+MAX_ENUMERATED = 5000
 MAX_LOCAL_POINTS, MAX_FITTED_POINTS = 400, 200
 COLD_ITERATIONS, WARM_ITERATIONS = 60, 20
 SAME_POINT = 1e-7
@@ -82,7 +85,7 @@ def suggest(
     )
     try:
         posterior = fit_models(space, known, device, warm_start, is_refit)
-        path = draw_path(posterior, rng)
+        path = draw_path(posterior, rng, CONSTRAINT_DRAWS)
     except torch.linalg.LinAlgError as error:
         _logger.warning(f"No model of {len(known.x)} trials: {error} Drawing a point of the box.")
         return Suggestion(draw_candidates(space, known.center, box, 1, rng)[0], None, None)
@@ -91,20 +94,18 @@ def suggest(
     candidates = draw_candidates(space, known.center, box, n_candidates, rng)
     if known.center is not None:
         candidates = np.concatenate([candidates, neighbours(space, known.center, rng)])
-    screening = path.to(device, torch.float32)
-    values = evaluate(screening, space, candidates)
-    order = merit_order(values)
-    starts = candidates[order[:N_STARTS]]
-    refined, refined_values = refine(path, space, box, starts, rng)
-    x = _first_allowed(
-        space,
-        known,
-        np.concatenate([refined, candidates[order]]),
-        np.concatenate([refined_values, values[:, order]], axis=1),
-        box,
-        rng,
-    )
+    candidates = unused(space, known, candidates)
     hyper = posterior.hyper.pack() if is_refit else None
+    if len(candidates) == 0:
+        x = draw_unused(space, known, rng)
+        return Suggestion(x, hyper, _probability_of_feasibility(posterior, space, x))
+
+    screening = path.to(device, torch.float32)
+    order = merit_order(evaluate(screening, space, candidates))
+    refined = refine(path, space, box, candidates[order[:N_STARTS]], rng)
+    finalists = np.concatenate([refined, candidates[order[:MAX_FINALISTS]]])
+    ranked = finalists[merit_order(evaluate(path, space, finalists))]
+    x = _first_allowed(space, known, ranked, rng)
     return Suggestion(x, hyper, _probability_of_feasibility(posterior, space, x))
 
 
@@ -148,20 +149,36 @@ def _nearest(known: Observations, n_most: int) -> npt.NDArray[np.int64]:
 
 
 def _first_allowed(
-    space: SearchSpace,
-    known: Observations,
-    x: Array,
-    values: Array,
-    box: Box,
-    rng: np.random.Generator,
+    space: SearchSpace, known: Observations, ranked: Array, rng: np.random.Generator
 ) -> Array:
-    """The best of the points (r, d) that is new and not beside failures."""
-    order = merit_order(values)
-    for i in order[:200]:
-        if not _is_taken(known, x[i]) and not _is_beside_failures(known, x[i]):
-            return x[i]
-    allowed = [p for p in space.snap(rng.random((200, space.n_dims))) if not _is_taken(known, p)]
-    return allowed[0] if allowed else x[order[0]]
+    """The first of the ranked points (r, d) that is new and not beside failures."""
+    for x in ranked:
+        if not _is_taken(known, x) and not _is_beside_failures(known, x):
+            return x
+    return draw_unused(space, known, rng)
+
+
+def unused(space: SearchSpace, known: Observations, x: Array) -> Array:
+    """The snapped points x (r, d) that are neither known nor pending, each once.
+
+    All of them where a dimension is continuous: there points do not meet by chance.
+    """
+    if not space.is_discrete.all():
+        return x
+    taken = {point.tobytes() for point in np.concatenate([known.x, known.pending])}
+    different = np.unique(x, axis=0)
+    return different[[point.tobytes() not in taken for point in different]]
+
+
+def draw_unused(space: SearchSpace, known: Observations, rng: np.random.Generator) -> Array:
+    """A random point (d,) of the whole space, a used one only if all those drawn are used.
+
+    A space of at most MAX_ENUMERATED points is searched completely.
+    """
+    drawn = space.snap(rng.random((MAX_FINALISTS, space.n_dims)))
+    everywhere = all_points(space) if space.n_points <= MAX_ENUMERATED else drawn
+    free = unused(space, known, everywhere)
+    return free[rng.integers(len(free))] if len(free) else drawn[0]
 
 
 def _is_taken(known: Observations, x: Array) -> bool:

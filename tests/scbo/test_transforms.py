@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats
+
+from optuna_snn.scbo.transforms import (
+    bilog,
+    compress_bad_tail,
+    gaussian_copula,
+    typical_size,
+    warp_constraints,
+)
+from tests.helpers import repeatable
+
+any_float = st.floats(allow_nan=True, allow_infinity=True)
+columns = hnp.arrays(float, st.tuples(st.integers(1, 12), st.integers(1, 3)), elements=any_float)
+HARD = np.array([-np.inf, -1.7e308, -1.0, -5e-324, -0.0, 0.0, 5e-324, 1e-300, 1.0, 1.7e308, np.inf])
+
+
+@pytest.mark.parametrize("c", [-300.0, -1e-9, 0.0, 1e-9, 300.0])
+def test_bilog_keeps_the_sign_and_so_the_feasibility(c: float) -> None:
+    assert np.sign(bilog(np.array(c))) == np.sign(c)
+    assert bilog(np.array(c)) == pytest.approx(np.sign(c) * np.log(1 + abs(c)), abs=1e-15)
+
+
+@repeatable
+@given(columns)
+def test_warped_constraints_keep_sign_zero_and_nan_exactly(c: np.ndarray) -> None:
+    warped = warp_constraints(c)
+    np.testing.assert_array_equal(np.sign(warped), np.sign(c))
+    known = ~np.isnan(c)
+    assert np.isfinite(warped[known]).all()
+
+
+@repeatable
+@given(columns)
+def test_warped_constraints_keep_the_order_within_a_column(c: np.ndarray) -> None:
+    warped = warp_constraints(c)
+    for j in range(c.shape[1]):
+        known = c[~np.isnan(c[:, j]), j]
+        in_order = warped[~np.isnan(c[:, j]), j][np.argsort(known, kind="stable")]
+        # The smallest positive number stands in for what rounds to 0: not ordered among its like.
+        assert (np.diff(in_order) >= -np.finfo(float).tiny).all()
+
+
+def test_warped_constraints_survive_subnormal_and_infinite_values_beside_huge_ones() -> None:
+    warped = warp_constraints(HARD[:, None])[:, 0]
+    assert (np.sign(warped) == np.sign(HARD)).all()
+    assert np.isfinite(warped).all()
+    assert warped.max() == warped[-1] and warped.min() == warped[0]
+
+
+@pytest.mark.parametrize("column", [[np.inf, np.inf], [-np.inf, np.nan], [np.nan, np.nan], [0, 0]])
+def test_columns_without_a_finite_non_zero_value_keep_their_signs(column: list[float]) -> None:
+    c = np.array(column)[:, None]
+    np.testing.assert_array_equal(np.sign(warp_constraints(c)), np.sign(c))
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e4, 1e300])
+def test_constraints_weigh_alike_in_any_unit(unit: float) -> None:
+    c = np.array([[-2.0], [0.5], [1.0], [3.0]])
+    assert warp_constraints(unit * c) == pytest.approx(warp_constraints(c), rel=1e-12)
+
+
+def test_the_typical_size_is_the_median_of_what_is_finite_and_not_zero() -> None:
+    assert typical_size(np.array([np.nan, np.inf, 0.0, -3.0, 1.0, 5.0])) == pytest.approx(3.0)
+    assert typical_size(np.array([1.6e308, 1.7e308])) == pytest.approx(1.65e308)
+    assert typical_size(np.array([0.0, np.inf, np.nan])) == 1.0
+    assert typical_size(np.array([])) == 1.0
+
+
+@repeatable
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), st.floats(-1e3, 1e3))
+def test_the_objective_transform_is_increasing(values: list[float], shift: float) -> None:
+    y = np.array(values) + shift
+    order = np.argsort(y)
+    z = compress_bad_tail(y)[order]
+    assert np.isfinite(z).all()
+    assert (np.diff(z) >= 0).all()
+    # Strictly, for steps that are visible beside the whole range in double precision.
+    is_clear = np.diff(y[order]) > 1e-9 * (np.abs(y).max() + 1e-300)
+    assert (np.diff(z)[is_clear] > 0).all()
+
+
+def test_the_objective_is_linear_above_and_logarithmic_far_below_the_median() -> None:
+    # Median 0, best 2: u = y / 2, kept down to u = -1 and then -1 - log(-u).
+    y = np.array([-200.0, -2.0, -1.0, 0.0, 0.5, 1.0, 2.0])
+    expected = [-1 - np.log(100), -1.0, -0.5, 0.0, 0.25, 0.5, 1.0]
+    assert compress_bad_tail(y) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("shift", [0.0, -7.0, 1e4])
+@pytest.mark.parametrize("unit", [1e-200, 1.0, 1e200])
+def test_the_objective_transform_knows_neither_unit_nor_origin(shift: float, unit: float) -> None:
+    y = np.array([3.0, -1.0, 0.2, -50.0, 2.5, 2.9])
+    moved = compress_bad_tail(unit * (y + shift))
+    # Rounding of y + shift is 1e-16 * 1e4 beside a spread of about 1.
+    assert moved == pytest.approx(compress_bad_tail(y), rel=1e-9, abs=1e-9)
+
+
+@repeatable
+@given(hnp.arrays(float, st.integers(0, 12), elements=any_float))
+def test_any_objective_becomes_finite_and_nan_stays(y: np.ndarray) -> None:
+    z = compress_bad_tail(y)
+    np.testing.assert_array_equal(np.isnan(z), np.isnan(y))
+    assert (np.abs(z[~np.isnan(z)]) < 1e3).all()
+    order = np.argsort(y[~np.isnan(y)], kind="stable")
+    assert (np.diff(z[~np.isnan(y)][order]) >= 0).all()
+
+
+@repeatable
+@given(hnp.arrays(float, st.integers(1, 15), elements=st.sampled_from([*range(6), np.nan])))
+def test_copula_scores_are_normal_quantiles_of_mean_ranks(y: np.ndarray) -> None:
+    scores = gaussian_copula(y)
+    known = ~np.isnan(y)
+    if known.any():
+        ranks = stats.rankdata(y[known])
+        expected = stats.norm.ppf((ranks - 0.5) / known.sum())
+        assert scores[known] == pytest.approx(expected, abs=1e-12)
+    assert np.isnan(scores[~known]).all()

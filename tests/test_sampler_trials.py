@@ -1,0 +1,248 @@
+"""Every kind of trial and of search space goes through the sampler."""
+
+import logging
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import Trial, TrialState
+
+from optuna_snn import SCBOSampler
+from optuna_snn.history import read_state, read_tag
+from tests.helpers import bowl, finished_trial, params_of
+
+
+def optimised(
+    objective: Callable[[Trial], float], n_trials: int = 8, study: optuna.Study | None = None, **options: Any
+) -> optuna.Study:
+    sampler = SCBOSampler(**{"seed": 0, "n_startup_trials": 3, **options})
+    study = study or optuna.create_study()
+    study.sampler = sampler
+    study.optimize(objective, n_trials=n_trials)
+    return study
+
+
+def n_modelled(study: optuna.Study) -> int:
+    """Trials whose point came from the model."""
+    tags = [read_tag(t) for t in study.trials]
+    return sum(t is not None and not t.tag.is_initial for t in tags)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, 1e308, -1e-320, 7.0])
+def test_constant_and_infinite_objectives_are_searched_on(value: float) -> None:
+    def objective(trial: Trial) -> float:
+        trial.suggest_float("x", 0, 1)
+        trial.suggest_int("n", 0, 100)
+        return value
+
+    study = optimised(objective)
+    assert n_modelled(study) == 5
+    assert len({tuple(p.values()) for p in params_of(study)}) == 8
+
+
+def test_nan_objectives_fail_and_teach_nothing() -> None:
+    study = optimised(lambda t: math.nan if t.number % 2 else bowl(2)(t), n_trials=10)
+    assert [t.state for t in study.trials] == [TrialState.COMPLETE, TrialState.FAIL] * 5
+    assert n_modelled(study) > 0
+
+
+@pytest.mark.parametrize("c", [math.inf, -math.inf, 1e308, -1e308, 5e-324])
+def test_infinite_and_extreme_constraints_are_searched_on(c: float) -> None:
+    def objective(trial: Trial) -> float:
+        y = bowl(2)(trial)
+        trial.set_constraint("c", c if trial.number % 2 else -1.0)
+        return y
+
+    study = optimised(objective)
+    assert n_modelled(study) == 5
+    incumbent = read_state(study).incumbent
+    assert incumbent is not None and incumbent.is_feasible
+
+
+def test_a_study_of_pruned_trials_alone_learns_from_their_constraints() -> None:
+    def objective(trial: Trial) -> float:
+        x = trial.suggest_float("x", 0, 1)
+        trial.suggest_float("y", 0, 1)
+        trial.set_constraint("silent", abs(x - 0.9) - 0.01)
+        raise optuna.TrialPruned
+
+    study = optimised(objective, n_trials=14)
+    assert n_modelled(study) == 11
+    found = [abs(p["x"] - 0.9) for p in params_of(study)]
+    assert min(found[3:]) < 0.03 and sum(found[-4:]) / 4 < 0.2
+
+
+def test_pruned_trials_without_value_or_constraint_teach_nothing_and_stop_nothing() -> None:
+    def objective(trial: Trial) -> float:
+        bowl(2)(trial)
+        raise optuna.TrialPruned
+
+    study = optimised(objective)
+    assert len({tuple(p.values()) for p in params_of(study)}) == 8
+
+
+def test_a_study_of_failures_alone_stays_in_the_initial_design() -> None:
+    def objective(trial: Trial) -> float:
+        bowl(2)(trial)
+        raise RuntimeError
+
+    study = optuna.create_study(sampler=SCBOSampler(seed=0, n_startup_trials=2))
+    study.optimize(objective, n_trials=8, catch=RuntimeError)
+    assert n_modelled(study) == 0
+    assert len({tuple(p.values()) for p in params_of(study)}) == 8
+
+
+def test_a_missing_constraint_is_said_once_and_never_makes_the_best(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def objective(trial: Trial) -> float:
+        y = bowl(2)(trial)
+        trial.set_constraint("a", -1.0)
+        if trial.number % 3:
+            trial.set_constraint("b", -1.0)
+        return y if trial.number % 3 else -100.0
+
+    with caplog.at_level(logging.WARNING, "optuna_snn"):
+        study = optimised(objective, n_trials=10)
+    (message,) = [r.getMessage() for r in caplog.records]
+    assert message.startswith("Trial 0 lacks the constraint(s) ['b']")
+    incumbent = read_state(study).incumbent
+    assert incumbent is not None and incumbent.number % 3 and n_modelled(study) == 7
+
+
+def test_one_dimension_is_enough() -> None:
+    study = optimised(bowl(1), n_trials=14)
+    assert study.best_value < 1e-3
+
+
+def test_trials_at_the_same_point_are_searched_on() -> None:
+    study = optuna.create_study()
+    study.add_trials([finished_trial({"x0": 0.5, "x1": 0.5}, k % 3, finished_at=k) for k in range(9)])
+    optimised(bowl(2, 0, 1), study=study)
+    assert n_modelled(study) == 8
+
+
+def test_a_parameter_that_was_added_later_is_drawn_on_its_own() -> None:
+    def objective(trial: Trial) -> float:
+        y = bowl(2)(trial)
+        return y + (trial.suggest_float("later", 5, 6) if trial.number >= 5 else 0.0)
+
+    study = optimised(objective, n_trials=9)
+    assert all(5 <= p["later"] <= 6 for p in params_of(study)[5:])
+    assert {t.tag.n_dims for t in map(read_tag, study.trials) if t} == {2}
+
+
+@pytest.mark.parametrize("bounds", [(0.4, 0.6), (-3.0, 3.0), (2.0, 3.0)], ids=["narrow", "wide", "apart"])
+def test_a_range_that_changed_is_respected(bounds: tuple[float, float]) -> None:
+    def objective(trial: Trial) -> float:
+        low, high = (0.0, 1.0) if trial.number < 5 else bounds
+        return trial.suggest_float("x", low, high) + trial.suggest_float("y", 0, 1)
+
+    study = optimised(objective, n_trials=10, warn_independent_sampling=False)
+    assert all(bounds[0] <= p["x"] <= bounds[1] for p in params_of(study)[5:])
+    assert n_modelled(study) > 0
+
+
+def test_conditional_parameters_leave_the_shared_ones_to_the_model() -> None:
+    def objective(trial: Trial) -> float:
+        kind = trial.suggest_categorical("kind", ["a", "b"])
+        x = trial.suggest_float("x", 0, 1)
+        return x + trial.suggest_float(f"only {kind}", 0, 1)
+
+    study = optimised(objective, n_trials=10, warn_independent_sampling=False)
+    assert n_modelled(study) == 7
+    assert {t.tag.n_dims for t in map(read_tag, study.trials) if t and not t.tag.is_initial} == {2}
+
+
+def test_thousands_of_choices_are_searched() -> None:
+    choices = [f"c{k}" for k in range(4000)]
+
+    def objective(trial: Trial) -> float:
+        choice = trial.suggest_categorical("choice", choices)
+        return trial.suggest_float("x", 0, 1) + int(choice[1:]) / 4000
+
+    study = optimised(objective)
+    assert len({p["choice"] for p in params_of(study)}) >= 5
+
+
+def test_a_tiny_discrete_space_is_searched_without_repetition_and_then_goes_on() -> None:
+    def objective(trial: Trial) -> float:
+        n = trial.suggest_int("n", 1, 4, log=True)
+        choice = trial.suggest_categorical("choice", [None, "b"])
+        return n + trial.suggest_float("step", 0.1, 0.3, step=0.1) + (choice is None)
+
+    study = optimised(objective, n_trials=27)
+    points = [tuple(p.values()) for p in params_of(study)]
+    assert len(set(points[:24])) == 24 == len(set(points))
+
+
+def test_asks_under_way_at_once_take_different_points_of_a_discrete_space() -> None:
+    study = optimised(lambda t: float(t.suggest_int("n", 0, 11)), n_trials=4)
+    asked = [study.ask() for _ in range(8)]
+    values = [t.suggest_int("n", 0, 11) for t in asked]
+    assert len(set(values) | {p["n"] for p in params_of(study)}) == 12
+
+
+def test_an_enqueued_good_point_becomes_the_centre_and_carries_no_tag() -> None:
+    third = 1 / 3
+    study = optimised(bowl(2, 0, 1), n_trials=5)
+    study.enqueue_trial({"x0": third, "x1": third})
+    study.optimize(bowl(2, 0, 1), n_trials=2)
+    enqueued, following = study.trials[5:]
+    assert enqueued.params == {"x0": third, "x1": third} and read_tag(enqueued) is None
+    tag = read_tag(following)
+    assert tag is not None and tag.center == 5
+
+
+def test_a_partly_enqueued_trial_keeps_what_was_given_and_carries_no_tag() -> None:
+    study = optimised(bowl(2, 0, 1), n_trials=5)
+    study.enqueue_trial({"x0": 0.125})
+    study.optimize(bowl(2, 0, 1), n_trials=2)
+    assert study.trials[5].params["x0"] == 0.125 and 0 <= study.trials[5].params["x1"] <= 1
+    assert read_tag(study.trials[5]) is None and read_tag(study.trials[6]) is not None
+
+
+def test_an_enqueued_point_outside_the_range_stops_nothing() -> None:
+    study = optimised(bowl(2), n_trials=5)
+    study.enqueue_trial({"x0": 9.0, "x1": -1 / 3})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # Optuna's own, of the fixed value
+        study.optimize(lambda t: bowl(2)(t) - 1e3 * (t.number == 5), n_trials=5)
+    assert all(-1 <= p["x0"] <= 1 for p in params_of(study)[6:])
+
+
+def test_foreign_trials_are_data_and_may_be_the_centre() -> None:
+    study = optuna.create_study()
+    unit = FloatDistribution(-1, 1)
+    distributions = {"x0": unit, "x1": unit}
+    for k in range(6):
+        params = {"x0": -1 / 3 + 0.1 * k, "x1": -1 / 3}
+        study.add_trial(finished_trial(params, 0.01 * k**2, finished_at=k, distributions=distributions))
+    optimised(bowl(2), n_trials=4, study=study, n_startup_trials=6)
+    tags = [read_tag(t) for t in study.trials]
+    assert tags[:6] == [None] * 6
+    assert tags[6] is not None and tags[6].center == 0 and not tags[6].tag.is_initial
+
+
+def test_results_told_through_the_storage_alone_count_as_any_other() -> None:
+    # As the dashboard tells: no after_trial. Nothing may be counted there.
+    told, optimised_ = (optuna.create_study(sampler=SCBOSampler(seed=0, n_startup_trials=3)) for _ in "ab")
+    optimised_.optimize(bowl(2), n_trials=9)
+    for _ in range(9):
+        trial = told.ask()
+        value = bowl(2)(trial)
+        told._storage.set_trial_state_values(trial._trial_id, TrialState.COMPLETE, [value])
+    assert params_of(told) == params_of(optimised_)
+    assert read_state(told) == read_state(optimised_)
+
+
+def test_a_wrapper_that_fixes_parameters_is_followed() -> None:
+    sampler = optuna.samplers.PartialFixedSampler({"x0": 0.5}, SCBOSampler(seed=0, n_startup_trials=3))
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(bowl(3), n_trials=8)
+    assert {p["x0"] for p in params_of(study)} == {0.5}
+    assert {t.tag.n_dims for t in map(read_tag, study.trials) if t} == {2}
