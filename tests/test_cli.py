@@ -12,6 +12,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.exceptions import StorageInternalError
 
 from optuna_snn.backends import install as install_module
 from optuna_snn.backends.install import BACKENDS, Backend, BackendStatus, InstallError
@@ -126,7 +127,7 @@ def test_an_expected_error_is_one_line(
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("import no_such_module\n", "No module named 'no_such_module'"),
+        ("import no_such_module\n", "No module named 'no_such_module' (line 1;"),
         ("x = 1\n", "defines no function objective(trial)"),
         ("def objective(trial): pass\nname = 3\n", "name in broken.py must be a text"),
     ],
@@ -144,6 +145,17 @@ def test_a_study_of_another_direction_is_one_line(capsys: pytest.CaptureFixture[
     message = error_line(capsys, "run", "toy.py")
     assert "exists with direction minimize, but toy.py says maximize" in message
     assert "another --study-name" in message
+
+
+def test_a_storage_that_fails_in_the_middle_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*arguments: object, **options: object) -> None:
+        raise StorageInternalError("in Optuna") from OSError("disk full\nand more")
+
+    monkeypatch.setattr("optuna_snn.workers.supervisor.run_study", failing)
+    message = error_line(capsys, "run", "toy.py")
+    assert "the storage failed: disk full; nothing is lost" in message
 
 
 def test_new_is_refused_for_a_database_server(capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,7 +192,7 @@ def test_a_run_prints_its_trials_a_summary_and_leaves_a_figure() -> None:
     assert "2 complete, 0 silent, 1 pruned, 0 failed" not in done.stdout
     assert "3 complete, 0 silent, 1 pruned, 0 failed" in done.stdout
     assert "(2 of the complete ones infeasible)" in done.stdout
-    assert "optuna-dashboard sqlite:///a.db" in done.stdout
+    assert "optuna-dashboard sqlite:///a.db\n" in done.stdout
     assert Path("a-toy.png").read_bytes().startswith(b"\x89PNG")
 
     again = command("run", "toy.py", "--n-trials", "4", "--storage", "a.db")

@@ -37,8 +37,9 @@ def sobol(n_dims: int, n: int, seed: int, skip: int = 0) -> Array:
     """n points of a scrambled Sobol sequence from index `skip` on. (n, n_dims)."""
     if n_dims > MAX_SOBOL_DIMS:
         return np.random.default_rng([seed, skip]).random((n, n_dims))
-    engine = torch.quasirandom.SobolEngine(n_dims, scramble=True, seed=seed)
-    points: Array = engine.fast_forward(skip).draw(n, dtype=torch.float64).cpu().numpy()
+    engine = torch.quasirandom.SobolEngine(n_dims, scramble=True, seed=seed)  # type: ignore[no-untyped-call]
+    engine.fast_forward(skip)  # type: ignore[no-untyped-call]
+    points: Array = engine.draw(n, dtype=torch.float64).cpu().numpy()
     return points
 
 

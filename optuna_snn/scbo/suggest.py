@@ -24,7 +24,7 @@ from optuna_snn.scbo.transforms import compress_bad_tail, warp_constraints
 _logger = logging.getLogger(__name__)
 
 MAX_CANDIDATES, MIN_CANDIDATES, CANDIDATES_PER_DIM = 5000, 2000, 200
-CONSTRAINT_DRAWS = 3
+N_DRAWS = 3
 MAX_FINALISTS = 200
 MAX_ENUMERATED = 5000
 MAX_LOCAL_POINTS, MAX_FITTED_POINTS = 400, 200
@@ -85,8 +85,8 @@ def suggest(
     )
     try:
         posterior = fit_models(space, known, device, warm_start, is_refit)
-        path = draw_path(posterior, rng, CONSTRAINT_DRAWS)
-    except torch.linalg.LinAlgError as error:
+        path = draw_path(posterior, rng, N_DRAWS)
+    except surrogate.LinAlgError as error:
         _logger.warning(f"No model of {len(known.x)} trials: {error} Drawing a point of the box.")
         return Suggestion(draw_candidates(space, known.center, box, 1, rng)[0], None, None)
 
@@ -152,9 +152,9 @@ def _first_allowed(
     space: SearchSpace, known: Observations, ranked: Array, rng: np.random.Generator
 ) -> Array:
     """The first of the ranked points (r, d) that is new and not beside failures."""
-    for x in ranked:
-        if not _is_taken(known, x) and not _is_beside_failures(known, x):
-            return x
+    for i in range(len(ranked)):
+        if not _is_taken(known, ranked[i]) and not _is_beside_failures(known, ranked[i]):
+            return np.array(ranked[i])
     return draw_unused(space, known, rng)
 
 
@@ -178,7 +178,7 @@ def draw_unused(space: SearchSpace, known: Observations, rng: np.random.Generato
     drawn = space.snap(rng.random((MAX_FINALISTS, space.n_dims)))
     everywhere = all_points(space) if space.n_points <= MAX_ENUMERATED else drawn
     free = unused(space, known, everywhere)
-    return free[rng.integers(len(free))] if len(free) else drawn[0]
+    return np.array(free[rng.integers(len(free))] if len(free) else drawn[0])
 
 
 def _is_taken(known: Observations, x: Array) -> bool:

@@ -32,6 +32,9 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
+LinAlgError = torch.linalg.LinAlgError  # type: ignore[attr-defined]
+"""torch's error of a failed factorisation."""
+
 _logger = logging.getLogger(__name__)
 
 LENGTHSCALE_LOC, LENGTHSCALE_SCALE = math.sqrt(2.0), math.sqrt(3.0)
@@ -218,7 +221,7 @@ def _condition(
 def factorise(K: Tensor) -> Tensor:
     """Lower Cholesky factors of (B, n, n), with growing jitter where a matrix needs it.
 
-    Raises torch.linalg.LinAlgError if the largest jitter is not enough (or K holds NaN).
+    Raises LinAlgError if the largest jitter is not enough (or K holds NaN).
     """
     factor: Tensor
     for jitter in JITTERS:
@@ -228,7 +231,7 @@ def factorise(K: Tensor) -> Tensor:
             if jitter:
                 _logger.debug(f"Added {jitter:g} to the diagonal of a covariance matrix.")
             return factor
-    raise torch.linalg.LinAlgError(
+    raise LinAlgError(
         f"A covariance matrix of {K.shape[-1]} rows is not positive definite, even with "
         f"{JITTERS[-1]:g} added to its diagonal."
     )
@@ -275,6 +278,6 @@ def fit(
             options={"maxiter": max_iterations, "maxcor": 10, "ftol": 1e-7},
         )
         return Hyperparameters.unpack(found.x.reshape(n_outputs, width), data.X.device)
-    except torch.linalg.LinAlgError as error:
+    except LinAlgError as error:
         _logger.warning(f"Fitting failed ({error}); going on with default hyperparameters.")
         return default_hyperparameters(data)

@@ -110,7 +110,7 @@ def open_study(
 
 def _import_file(file: Path) -> ModuleType:
     name = f"optuna_snn_study_{file.stem}"
-    spec = importlib.util.spec_from_file_location(name, file)
+    spec = importlib.util.spec_from_file_location(name, file.absolute())
     if spec is None or spec.loader is None:
         raise RunError(f"the study file {file} cannot be imported as a Python module")
     module = importlib.util.module_from_spec(spec)
@@ -135,7 +135,7 @@ def _line_of(error: BaseException, file: Path) -> str:
         return ""  # its message names the line
     line, trace = None, error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(file):
+        if trace.tb_frame.f_code.co_filename == str(file.absolute()):
             line = trace.tb_lineno
         trace = trace.tb_next
     return "" if line is None else f" (line {line}; --debug shows the traceback)"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
+import sys
 from pathlib import Path
 
 import optuna
@@ -54,7 +56,7 @@ def dashboard_command(url: str) -> str:
     """The command that opens the storage in optuna-dashboard; a password is not repeated."""
     database = database_file(url)
     shown = shown_url(url) if database is None else f"sqlite:///{_short(database)}"
-    return f"optuna-dashboard {shlex.quote(shown)}"
+    return f"{_dashboard_program()} {shlex.quote(shown)}"
 
 
 def _facts(outcome: RunOutcome, figure: str) -> list[tuple[str, str]]:
@@ -113,6 +115,14 @@ def _best_table(study: optuna.Study) -> Table | Text:
 
 def _param(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _dashboard_program() -> str:
+    """optuna-dashboard as this shell finds it, else the one of this environment."""
+    beside = Path(sys.executable).with_name("optuna-dashboard")
+    if shutil.which(beside.name) is None and beside.exists():
+        return shlex.quote(_short(beside))
+    return beside.name
 
 
 def _short(path: Path) -> str:

@@ -84,8 +84,7 @@ def run_study(
     name = study_name or definition.name
     url = normalise_url(storage or default_storage(name))
     files = run_files(url, name)
-    if new:
-        _begin_anew(url, files, grace_s)
+    moved = _begin_anew(url, files, grace_s) if new else []
     opened = open_storage(url, grace_s=grace_s)
     study = open_study(definition, opened, name)
     run = _Run(
@@ -107,6 +106,8 @@ def run_study(
         log_folder=files.log_folder,
     )
     with display(heading) as shown:
+        for path in moved:
+            shown.note(f"kept from before: {path}")
         return run.run(shown)
 
 
@@ -247,7 +248,7 @@ def _stop_workers(slots: Sequence[Slot], display: Display) -> None:
             )
 
 
-def _begin_anew(url: str, files: RunFiles, grace_s: int) -> None:
+def _begin_anew(url: str, files: RunFiles, grace_s: int) -> list[Path]:
     database = database_file(url)
     if database is None:
         raise RunError(
@@ -255,7 +256,7 @@ def _begin_anew(url: str, files: RunFiles, grace_s: int) -> None:
             "begin anew there with another --study-name"
         )
     if not database.exists():
-        return
+        return []
     opened = open_storage(url, grace_s=grace_s)
     for name in optuna.get_all_study_names(opened):
         if any(age <= grace_s for age in opened.heartbeat_ages(name).values()):
@@ -264,4 +265,4 @@ def _begin_anew(url: str, files: RunFiles, grace_s: int) -> None:
                 f"stop them first, or wait {grace_s} s if they were killed"
             )
     journal = database.with_name(database.name + "-journal")
-    move_aside([database, journal, files.figure], datetime.now())
+    return move_aside([database, journal, files.figure], datetime.now())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 import optuna
@@ -134,7 +135,7 @@ def test_the_summary_lists_the_best_feasible_trials_and_the_way_to_the_dashboard
     assert "0.99" not in text
     assert "1 of the complete ones infeasible" in text
     assert "x" * 200 + ".png" in text  # in one piece, to be copied
-    assert "optuna-dashboard sqlite:///runs/toy.db" in text
+    assert dashboard_command("sqlite:///runs/toy.db") in text
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,19 @@ def test_the_summary_says_how_to_go_on(end: RunEnd, n_new: int, words: str) -> N
     assert "No feasible trial yet" in printed(target)
 
 
-def test_the_dashboard_command_hides_the_password() -> None:
+def test_the_dashboard_command_hides_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
     command = dashboard_command("postgresql+psycopg2://me:secret@host/db")
     assert "secret" not in command
     assert command.startswith("optuna-dashboard ")
+
+
+def test_the_dashboard_of_an_environment_that_is_not_activated_is_named_by_its_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "optuna-dashboard").touch()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    monkeypatch.chdir(tmp_path.parent)
+    program = f"{tmp_path.name}/optuna-dashboard"
+    assert dashboard_command("sqlite:///a.db") == f"{program} sqlite:///a.db"

@@ -228,10 +228,11 @@ def test_a_new_study_leaves_the_old_database_under_a_dated_name(
     file = toy(SHORT)
     run(file, n_trials=1)
     before = (tmp_path / "toy.db").read_bytes()
-    outcome, _ = run(file, n_trials=1, new=True)
+    outcome, recorder = run(file, n_trials=1, new=True)
     assert outcome.n_new == 1
     (old,) = tmp_path.glob("toy.2*.db")
     assert old.read_bytes() == before
+    assert recorder.notes == [f"kept from before: {old}"]
 
 
 def test_a_database_in_use_is_not_moved_aside(toy: Callable[..., Path], tmp_path: Path) -> None:
