@@ -7,12 +7,11 @@ the steps and our departures from it are described in `optuna_snn.scbo`.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna_snn import history
 from optuna_snn.scbo.fold import Tag
 from optuna_snn.scbo.trust_region import Settings
+from optuna_snn.threads import one_thread_on_cpu
 
 if TYPE_CHECKING:
     import torch
@@ -167,7 +167,7 @@ class SCBOSampler(BaseSampler):
         with self._lock:
             snapshot = self._history.read(study, trial)
             self._warn_of_missing_constraints(snapshot)
-        with _one_thread_on_cpu():
+        with one_thread_on_cpu():
             if self._is_initial(snapshot, space):
                 x = self._design_point(study, trial, snapshot, space, search_space)
                 suggestion = None
@@ -419,52 +419,3 @@ def _checked_device(device: str | torch.device) -> str:
     if found.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device {device!r} needs CUDA, which torch does not find. Use 'cpu'.")
     return str(found)
-
-
-class _OneThread:
-    """One thread for torch and BLAS, as long as any ask of this process is under way.
-
-    Small matrices are slower on many threads, and workers would fight for cores. Several threads
-    may ask at once (``n_jobs``). BLAS is limited by the first to come and restored by the last to
-    go. torch counts threads for each caller: each restores its own, to what the first to come
-    found, since a new thread inherits the limit of an ask under way.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._n_inside = 0
-        self._n_torch_threads = 1
-        self._restore = contextlib.ExitStack()
-
-    def __enter__(self) -> None:
-        import torch
-        from threadpoolctl import threadpool_limits
-
-        with self._lock:
-            if self._n_inside == 0:
-                self._n_torch_threads = torch.get_num_threads()
-                self._restore.enter_context(threadpool_limits(1, user_api="blas"))
-            torch.set_num_threads(1)
-            self._n_inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        import torch
-
-        with self._lock:
-            self._n_inside -= 1
-            if self._n_inside == 0:
-                self._restore.close()
-            # Last, since threadpoolctl restores the OpenMP threads of the caller as well.
-            torch.set_num_threads(self._n_torch_threads)
-
-
-_one_thread = _OneThread()
-
-
-@contextlib.contextmanager
-def _one_thread_on_cpu() -> Iterator[None]:
-    """Inside an ask: one thread, and new tensors on the CPU whatever the user's default device."""
-    import torch
-
-    with _one_thread, torch.device("cpu"):
-        yield

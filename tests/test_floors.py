@@ -16,6 +16,7 @@ FLOORS = {
     "scbo": 0,
     "spikes": 0,
     "backends": 0,
+    "threads": 0,
     "history": 1,
     "sampler": 1,
     "monitor": 1,

@@ -188,7 +188,7 @@ def test_a_reader_never_takes_one_study_for_another() -> None:
         study.add_trial(finished_trial({"x": 0.5}, float(k)))
         assert [r.y for r in snapshot(study, reader).records] == [-float(k)]
         del study
-        gc.collect()
+        gc.collect(1)
     assert len(reader._caches) <= 1
 
 

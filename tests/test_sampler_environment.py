@@ -10,7 +10,8 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from optuna_snn import SCBOSampler, sampler
+from optuna_snn import SCBOSampler
+from optuna_snn.threads import one_thread_on_cpu
 from tests.helpers import bowl
 
 
@@ -72,7 +73,7 @@ def test_threads_that_ask_at_once_all_get_their_own_number_of_threads_back(three
     inside, after = {}, {}
 
     def work(name: str) -> None:
-        with sampler._one_thread_on_cpu():
+        with one_thread_on_cpu():
             both_inside.wait(timeout=30)
             inside[name] = torch.get_num_threads()
             if name == "last":

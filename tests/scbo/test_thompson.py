@@ -27,7 +27,7 @@ def path_in(space: SearchSpace, n_constraints: int, seed: int, n_draws: int = 1)
     )
     packed = np.tile([math.log(0.4)] * space.n_dims + [math.log(1e-2), 0.0], (1 + n_constraints, 1))
     hyper = Hyperparameters.unpack(packed, torch.device("cpu"))
-    return draw_path(surrogate.condition(data, hyper), rng, n_draws, n_fourier=128)
+    return draw_path(surrogate.condition(data, hyper), rng, n_draws, n_fourier=64)
 
 
 def brute_force_order(draws: Draws) -> list[tuple[bool, float, float]]:
@@ -70,8 +70,9 @@ def test_evaluation_is_the_path_at_the_features() -> None:
     x = MIXED.snap(np.random.default_rng(1).random((5, 5)))
     values = path(torch.as_tensor(MIXED.features(x))).numpy()
     draws = evaluate(path, MIXED, x)
-    assert (draws.objective == values[0, 0]).all()
-    assert (draws.constraints == values[1:]).all()
+    # Up to rounding: sums may run in another order each time.
+    assert draws.objective == pytest.approx(values[0, 0], abs=1e-9)
+    assert draws.constraints == pytest.approx(values[1:], abs=1e-9)
 
 
 def some_box(space: SearchSpace, seed: int, length: float) -> tuple[np.ndarray, Box, np.ndarray]:
