@@ -143,9 +143,7 @@ class History:
         epoch = state.region.epoch
         running = [t for t in trials if t.state == TrialState.RUNNING]
         n_informative = sum(_epoch_of(r.outcome) >= epoch for r in cache.records if r.outcome)
-        n_running_here = sum(
-            t.number < trial.number and _is_of_epoch(t, epoch) for t in running
-        )
+        n_running_here = sum(t.number < trial.number and _is_of_epoch(t, epoch) for t in running)
         return Snapshot(
             records=tuple(cache.records),
             state=state,
@@ -266,6 +264,7 @@ def read_tag(trial: FrozenTrial) -> SamplerTag | None:
 
 
 def write_tag(study: Study, trial: FrozenTrial, tag: SamplerTag) -> None:
+    """Store beside a running trial what was known when its point was chosen."""
     extra = {
         "center": tag.center,
         "predicted_feasible": tag.predicted_feasible,
@@ -344,9 +343,7 @@ def _to_dimension(distribution: BaseDistribution) -> Numeric | Categorical:
             distribution.low, distribution.high, distribution.log, float(distribution.step)
         )
     if isinstance(distribution, FloatDistribution):
-        return Numeric(
-            distribution.low, distribution.high, distribution.log, distribution.step
-        )
+        return Numeric(distribution.low, distribution.high, distribution.log, distribution.step)
     raise ValueError(f"Distributions of type {type(distribution).__name__} are not supported.")
 
 

@@ -118,7 +118,9 @@ class SCBOSampler(BaseSampler):
                 f"{type(independent_sampler).__name__}."
             )
         if constraints_func is not None and not callable(constraints_func):
-            raise TypeError(f"constraints_func must be callable or None, got {constraints_func!r}.")
+            raise TypeError(
+                f"constraints_func must be callable or None, got {constraints_func!r}."
+            )
         self._independent_sampler = independent_sampler
         self._warns_independent = warn_independent_sampling
         self._constraints_func = constraints_func
@@ -149,7 +151,7 @@ class SCBOSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Parameters that all COMPLETE and PRUNED trials share; those of one value are left out."""
+        """Parameters that all COMPLETE and PRUNED trials share, but those of a single value."""
         self._raise_error_if_multi_objective(study)
         with self._lock:
             space = self._history.search_space(study, trial)
@@ -187,7 +189,7 @@ class SCBOSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Suggest one parameter on its own: in the first trial, or where not all trials have it."""
+        """Suggest one parameter alone: in the first trial, or where not all trials have it."""
         self._raise_error_if_multi_objective(study)
         self._warn_of_independent_sampling(study, trial, param_name)
         if self._independent_sampler is not None:
@@ -210,8 +212,11 @@ class SCBOSampler(BaseSampler):
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        """Store the constraints of `constraints_func`, if there is one; nothing is counted here."""
-        if self._constraints_func is not None and state in (TrialState.COMPLETE, TrialState.PRUNED):
+        """Store the constraints of `constraints_func`; nothing is counted here."""
+        if self._constraints_func is not None and state in (
+            TrialState.COMPLETE,
+            TrialState.PRUNED,
+        ):
             history.write_constraints(study, trial, self._computed_constraints(trial))
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)
@@ -261,9 +266,10 @@ class SCBOSampler(BaseSampler):
             scramble = history.study_digest(study, epoch)
         else:
             scramble = history.digest(self._seed, epoch)
-        x = space.snap(sobol(space.n_dims, 1, scramble, skip=trial.number))
+        x: Array = space.snap(sobol(space.n_dims, 1, scramble, skip=trial.number))[0]
         _, known = observe(snapshot, distributions, space)
-        return x[0] if len(unused(space, known, x)) else draw_unused(space, known, self._rng(trial))
+        is_taken = len(unused(space, known, x[None])) == 0
+        return draw_unused(space, known, self._rng(trial)) if is_taken else x
 
     def _suggest(
         self,
@@ -374,7 +380,10 @@ def observe(
     x, is_inside = history.to_points((r.params for r in snapshot.records), distributions, space)
     c = np.array(
         [
-            [r.outcome.constraints.get(name, math.nan) if r.outcome else math.nan for name in names]
+            [
+                r.outcome.constraints.get(name, math.nan) if r.outcome else math.nan
+                for name in names
+            ]
             for r in snapshot.records
         ]
     ).reshape(len(snapshot.records), len(names))

@@ -14,11 +14,12 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from optuna_snn.history import TAG_KEY, SamplerTag, write_tag
+from optuna_snn import SCBOSampler
+from optuna_snn.history import TAG_KEY, SamplerTag, read_tag, write_tag
 from optuna_snn.scbo.fold import Tag
 from optuna_snn.scbo.space import Categorical, Dimension, Numeric, SearchSpace
 
-repeatable = settings(derandomize=True, deadline=None, database=None)
+repeatable = settings(derandomize=True, deadline=None, database=None, max_examples=60)
 
 START = datetime(2026, 1, 1)
 MIXED = SearchSpace(
@@ -124,3 +125,22 @@ def bowl(n_dims: int, low: float = -1.0, high: float = 1.0) -> Callable[[Trial],
 
 def params_of(study: Study) -> list[dict[str, Any]]:
     return [t.params for t in study.get_trials(deepcopy=False)]
+
+
+def optimised(
+    objective: Callable[[Trial], float],
+    n_trials: int = 6,
+    study: optuna.Study | None = None,
+    **options: Any,
+) -> optuna.Study:
+    sampler = SCBOSampler(**{"seed": 0, "n_startup_trials": 3, **options})
+    study = study or optuna.create_study()
+    study.sampler = sampler
+    study.optimize(objective, n_trials=n_trials)
+    return study
+
+
+def n_modelled(study: optuna.Study) -> int:
+    """Trials whose point came from the model."""
+    tags = [read_tag(t) for t in study.trials]
+    return sum(t is not None and not t.tag.is_initial for t in tags)

@@ -9,12 +9,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -51,7 +46,10 @@ def random_trial(rng: random.Random, finished_at: float | None = None) -> Frozen
 def test_reading_along_the_way_gives_the_state_of_a_fresh_reader(seed: int) -> None:
     # Trials appear in any order: late commits lie before what has been folded already.
     rng = random.Random(seed)
-    study, along = optuna.create_study(direction="maximize"), History(Settings(failure_tolerance=2))
+    study, along = (
+        optuna.create_study(direction="maximize"),
+        History(Settings(failure_tolerance=2)),
+    )
     for _ in range(60):
         study.add_trial(random_trial(rng))
         if rng.random() < 0.5:
@@ -223,11 +221,17 @@ def test_all_brackets_of_hyperband_are_seen() -> None:
 def test_tags_points_and_hyperparameters_come_back_as_they_were_written() -> None:
     study = optuna.create_study()
     trial = study.ask()._cached_frozen_trial
-    own = history.SamplerTag(tag(1, 3, 0.1 + 0.2, 4, 7), center=12, predicted_feasible=None, ask_seconds=0.25)
+    own = history.SamplerTag(
+        tag(1, 3, 0.1 + 0.2, 4, 7), center=12, predicted_feasible=None, ask_seconds=0.25
+    )
     history.write_tag(study, trial, own)
     history.write_hyper(study, trial, "here", 17, np.array([[0.12345678, -1.0]]))
     assert history.read_tag(study.trials[0]) == own
-    assert snapshot(study).hyper == {"signature": "here", "n_trials": 17, "theta": [[0.1235, -1.0]]}
+    assert snapshot(study).hyper == {
+        "signature": "here",
+        "n_trials": 17,
+        "theta": [[0.1235, -1.0]],
+    }
     history.write_hyper(study, trial, "long", 18, np.ones((100, 100)))
     assert snapshot(study).hyper["signature"] == "here"  # type: ignore[index]
 
@@ -237,38 +241,3 @@ def test_digests_are_the_same_in_every_process_and_differ_with_their_parts() -> 
     assert history.digest("a", 1) == 0x839E11A4 >> 1
     assert len({history.digest("a", k) for k in range(1000)}) == 1000
     assert history.digest("ab", "c") != history.digest("a", "bc")
-
-
-DISTRIBUTIONS: dict[str, BaseDistribution] = {
-    "choice": CategoricalDistribution([None, True, 1.5, "z"]),
-    "float": FloatDistribution(-1, 3),
-    "int": IntDistribution(2, 11, step=3),
-    "log": FloatDistribution(1e-5, 1e5, log=True),
-    "log int": IntDistribution(1, 100, log=True),
-    "step": FloatDistribution(0.1, 0.7, step=0.1),
-}
-
-
-def test_parameters_and_points_are_inverse_and_plain_python() -> None:
-    space = history.to_space(DISTRIBUTIONS)
-    for u in np.random.default_rng(0).random((50, 6)):
-        params = history.to_params(space.snap(u[None])[0], DISTRIBUTIONS, space)
-        assert type(params["int"]) is int and type(params["log int"]) is int
-        assert type(params["float"]) is float and type(params["step"]) is float
-        x, is_inside = history.to_points([params], DISTRIBUTIONS, space)
-        assert is_inside.tolist() == [True]
-        back = history.to_params(x[0], DISTRIBUTIONS, space)
-        for name in ("float", "log"):
-            assert back.pop(name) == pytest.approx(params.pop(name), rel=1e-12)
-        assert back == params
-
-
-@pytest.mark.parametrize(
-    "change", [{"float": 3.5}, {"int": 4}, {"choice": "y"}, {"log": None}, {"step": None, "int": 2}]
-)
-def test_parameters_outside_the_space_are_told_apart(change: dict[str, object]) -> None:
-    good = {"choice": "z", "float": 0.0, "int": 5, "log": 1.0, "log int": 7, "step": 0.2}
-    bad = {name: value for name, value in (good | change).items() if value is not None}
-    x, is_inside = history.to_points([good, bad], DISTRIBUTIONS, history.to_space(DISTRIBUTIONS))
-    assert is_inside.tolist() == [True, False]
-    assert np.isnan(x[1]).all() and np.isfinite(x[0]).all()

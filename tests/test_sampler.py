@@ -62,7 +62,9 @@ def test_several_objectives_are_refused() -> None:
 
 
 @pytest.mark.parametrize(("n_dims", "n_startup"), [(1, 10), (4, 10), (7, 14)])
-def test_the_initial_design_has_ten_trials_or_two_for_each_dimension(n_dims: int, n_startup: int) -> None:
+def test_the_initial_design_has_ten_trials_or_two_for_each_dimension(
+    n_dims: int, n_startup: int
+) -> None:
     study = optuna.create_study(sampler=SCBOSampler(seed=0))
     study.optimize(bowl(n_dims), n_trials=n_startup + 2)
     tags = [read_tag(t) for t in study.trials]
@@ -99,7 +101,9 @@ def test_without_a_seed_draws_differ_from_run_to_run() -> None:
 
 
 def test_each_tag_names_the_region_the_centre_and_the_running_trials() -> None:
-    study = optuna.create_study(sampler=SCBOSampler(seed=0, n_startup_trials=3, failure_tolerance=1))
+    study = optuna.create_study(
+        sampler=SCBOSampler(seed=0, n_startup_trials=3, failure_tolerance=1)
+    )
     study.optimize(bowl(2), n_trials=6)
     state = read_state(study, SCBOSampler(failure_tolerance=1)._settings)
     asked = [study.ask() for _ in range(3)]
@@ -110,7 +114,11 @@ def test_each_tag_names_the_region_the_centre_and_the_running_trials() -> None:
         assert found is not None and state.incumbent is not None
         own = found.tag
         region = state.region
-        assert (own.epoch, own.generation, own.length) == (region.epoch, region.generation, region.length)
+        assert (own.epoch, own.generation, own.length) == (
+            region.epoch,
+            region.generation,
+            region.length,
+        )
         assert (own.n_running, own.n_dims, own.is_initial) == (3, 2, False), k
         assert found.center == state.incumbent.number
         assert found.predicted_feasible == 1.0 and found.ask_seconds > 0
@@ -170,7 +178,9 @@ def test_independent_sampling_is_said_once_for_each_parameter(
 
 
 def constrained(func: Callable[[FrozenTrial], Sequence[float]]) -> optuna.Study:
-    return optuna.create_study(sampler=SCBOSampler(seed=0, n_startup_trials=2, constraints_func=func))
+    return optuna.create_study(
+        sampler=SCBOSampler(seed=0, n_startup_trials=2, constraints_func=func)
+    )
 
 
 def test_constraints_func_is_stored_by_position_for_finished_and_pruned_trials() -> None:
@@ -205,3 +215,21 @@ def test_a_nan_of_constraints_func_is_refused_and_infinity_is_not() -> None:
     study = constrained(lambda t: [float("inf") if t.number % 2 else -float("inf")])
     study.optimize(bowl(2), n_trials=6)
     assert {t.state for t in study.trials} == {TrialState.COMPLETE}
+
+
+def test_a_restart_begins_a_new_design_without_a_centre() -> None:
+    # Nothing improves: 0.4, 0.2 and 0.1 are halved after one result each, and 0.05 is too small.
+    sampler = SCBOSampler(
+        seed=0, n_startup_trials=3, failure_tolerance=1, length_init=0.4, length_min=0.1
+    )
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(lambda t: 0.0 * sum(t.suggest_float(n, 0, 1) for n in "xy"), n_trials=12)
+    seen = [
+        (t.tag.epoch, t.tag.length, t.tag.is_initial, t.center)
+        for t in map(read_tag, study.trials[3:])
+        if t is not None
+    ]
+    first = [(0, 0.4, False, 0), (0, 0.2, False, 0), (0, 0.1, False, 0)]
+    design = [(1, 0.4, True, None), (1, 0.4, True, 6), (1, 0.4, True, 6)]
+    second = [(1, 0.4, False, 6), (1, 0.2, False, 6), (1, 0.1, False, 6)]
+    assert seen == first + design + second

@@ -1,8 +1,11 @@
 """An ask leaves the process as it found it: threads, devices, random states, warnings."""
 
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import optuna
@@ -11,6 +14,8 @@ import torch
 from threadpoolctl import threadpool_info
 
 from optuna_snn import SCBOSampler
+from optuna_snn.scbo import suggest
+from optuna_snn.scbo.paths import Path
 from optuna_snn.threads import one_thread_on_cpu
 from tests.helpers import bowl
 
@@ -37,14 +42,14 @@ def blas_threads() -> list[int]:
 def test_an_ask_runs_on_one_thread_and_gives_the_others_back(
     three_threads: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from optuna_snn.scbo import suggest
-
     seen = []
     original = suggest.draw_path
-    monkeypatch.setattr(
-        suggest, "draw_path",
-        lambda *a, **k: (seen.append((torch.get_num_threads(), blas_threads())), original(*a, **k))[1],
-    )  # fmt: skip
+
+    def watched(*args: Any) -> Path:
+        seen.append((torch.get_num_threads(), blas_threads()))
+        return original(*args)
+
+    monkeypatch.setattr(suggest, "draw_path", watched)
     study, before = study_with_model(), blas_threads()
     study.optimize(bowl(2), n_trials=1)
     assert seen[-1][0] == 1 and set(seen[-1][1]) <= {1}
@@ -54,8 +59,6 @@ def test_an_ask_runs_on_one_thread_and_gives_the_others_back(
 def test_threads_and_device_are_given_back_after_an_error(
     three_threads: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from optuna_snn.scbo import suggest
-
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
@@ -67,7 +70,9 @@ def test_threads_and_device_are_given_back_after_an_error(
     assert torch.get_default_device().type == "cpu"
 
 
-def test_threads_that_ask_at_once_all_get_their_own_number_of_threads_back(three_threads: None) -> None:
+def test_threads_that_ask_at_once_all_get_their_own_number_of_threads_back(
+    three_threads: None,
+) -> None:
     # torch counts threads for each thread: the last to leave cannot restore the first one's.
     both_inside, first_left = threading.Barrier(2), threading.Event()
     inside, after = {}, {}
@@ -131,8 +136,5 @@ def test_a_normal_run_gives_no_warning_and_no_log_line(
 
 
 def test_importing_the_package_does_not_import_torch() -> None:
-    import subprocess
-    import sys
-
     code = "import sys, optuna_snn; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0

@@ -1,35 +1,20 @@
-"""Every kind of trial and of search space goes through the sampler."""
+"""Every kind of trial goes through the sampler."""
 
 import logging
 import math
 import warnings
-from collections.abc import Callable
-from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import Trial, TrialState
 
 from optuna_snn import SCBOSampler
-from optuna_snn.history import read_state, read_tag
-from tests.helpers import bowl, finished_trial, params_of
-
-
-def optimised(
-    objective: Callable[[Trial], float], n_trials: int = 6, study: optuna.Study | None = None, **options: Any
-) -> optuna.Study:
-    sampler = SCBOSampler(**{"seed": 0, "n_startup_trials": 3, **options})
-    study = study or optuna.create_study()
-    study.sampler = sampler
-    study.optimize(objective, n_trials=n_trials)
-    return study
-
-
-def n_modelled(study: optuna.Study) -> int:
-    """Trials whose point came from the model."""
-    tags = [read_tag(t) for t in study.trials]
-    return sum(t is not None and not t.tag.is_initial for t in tags)
+from optuna_snn.history import History, read_state, read_tag, to_space
+from optuna_snn.sampler import observe
+from optuna_snn.scbo.trust_region import Settings
+from tests.helpers import bowl, finished_trial, n_modelled, optimised, params_of
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, 1e308, -1e-320, 7.0])
@@ -114,77 +99,41 @@ def test_a_missing_constraint_is_said_once_and_never_makes_the_best(
     assert incumbent is not None and incumbent.number % 3 and n_modelled(study) == 7
 
 
-def test_one_dimension_is_enough() -> None:
-    study = optimised(bowl(1), n_trials=11)
-    assert study.best_value < 1e-3
+def test_what_is_observed_of_each_kind_of_trial() -> None:
+    study = optuna.create_study()
+    unit = dict.fromkeys(["x"], FloatDistribution(0, 1))
+    for k, (state, value, constraints) in enumerate(
+        [
+            (TrialState.COMPLETE, 1.0, {"a": -1.0, "b": -2.0}),
+            (TrialState.FAIL, None, {"a": -1.0}),
+            (TrialState.PRUNED, None, {"b": 3.0}),
+            (TrialState.PRUNED, None, {}),
+        ]
+    ):
+        study.add_trial(
+            finished_trial(
+                {"x": k / 10}, value, constraints=constraints, state=state, finished_at=k
+            )
+        )
+    running, asking = study.ask(unit), study.ask()
+    snapshot = History(Settings()).read(study, asking._cached_frozen_trial)
+    names, known = observe(snapshot, unit, to_space(unit))
+    assert names == ["a", "b"]
+    np.testing.assert_equal(known.x, [[0.0], [0.2]])
+    np.testing.assert_equal(known.y, [-1.0, math.nan])
+    np.testing.assert_equal(known.c, [[-1.0, -2.0], [math.nan, 3.0]])
+    np.testing.assert_equal(known.failed, [[0.1]])
+    np.testing.assert_equal(known.pending, [[running.params["x"]]])
+    np.testing.assert_equal(known.center, [0.0])
 
 
 def test_trials_at_the_same_point_are_searched_on() -> None:
     study = optuna.create_study()
-    study.add_trials([finished_trial({"x0": 0.5, "x1": 0.5}, k % 3, finished_at=k) for k in range(9)])
+    study.add_trials(
+        [finished_trial({"x0": 0.5, "x1": 0.5}, k % 3, finished_at=k) for k in range(9)]
+    )
     optimised(bowl(2, 0, 1), study=study)
     assert n_modelled(study) == 6
-
-
-def test_a_parameter_that_was_added_later_is_drawn_on_its_own() -> None:
-    def objective(trial: Trial) -> float:
-        y = bowl(2)(trial)
-        return y + (trial.suggest_float("later", 5, 6) if trial.number >= 5 else 0.0)
-
-    study = optimised(objective, n_trials=9)
-    assert all(5 <= p["later"] <= 6 for p in params_of(study)[5:])
-    assert {t.tag.n_dims for t in map(read_tag, study.trials) if t} == {2}
-
-
-@pytest.mark.parametrize("bounds", [(0.4, 0.6), (-3.0, 3.0), (2.0, 3.0)], ids=["narrow", "wide", "apart"])
-def test_a_range_that_changed_is_respected(bounds: tuple[float, float]) -> None:
-    def objective(trial: Trial) -> float:
-        low, high = (0.0, 1.0) if trial.number < 5 else bounds
-        return trial.suggest_float("x", low, high) + trial.suggest_float("y", 0, 1)
-
-    study = optimised(objective, n_trials=10, warn_independent_sampling=False)
-    assert all(bounds[0] <= p["x"] <= bounds[1] for p in params_of(study)[5:])
-    assert n_modelled(study) > 0
-
-
-def test_conditional_parameters_leave_the_shared_ones_to_the_model() -> None:
-    def objective(trial: Trial) -> float:
-        kind = trial.suggest_categorical("kind", ["a", "b"])
-        x = trial.suggest_float("x", 0, 1)
-        return x + trial.suggest_float(f"only {kind}", 0, 1)
-
-    study = optimised(objective, n_trials=10, warn_independent_sampling=False)
-    assert n_modelled(study) == 7
-    assert {t.tag.n_dims for t in map(read_tag, study.trials) if t and not t.tag.is_initial} == {2}
-
-
-def test_thousands_of_choices_are_searched() -> None:
-    choices = [f"c{k}" for k in range(4000)]
-
-    def objective(trial: Trial) -> float:
-        choice = trial.suggest_categorical("choice", choices)
-        return trial.suggest_float("x", 0, 1) + int(choice[1:]) / 4000
-
-    study = optimised(objective)
-    assert len({p["choice"] for p in params_of(study)}) >= 4
-
-
-def test_a_tiny_discrete_space_is_searched_without_repetition_and_then_goes_on() -> None:
-    def objective(trial: Trial) -> float:
-        n = trial.suggest_int("n", 1, 4, log=True)
-        choice = trial.suggest_categorical("choice", [None, "b"])
-        return n + trial.suggest_float("step", 0.1, 0.3, step=0.1) + (choice is None)
-
-    study = optimised(objective, n_trials=27, n_startup_trials=16)
-    points = [tuple(p.values()) for p in params_of(study)]
-    assert len(set(points[:24])) == 24 == len(set(points))
-
-
-def test_asks_under_way_at_once_take_different_points_of_a_discrete_space() -> None:
-    study = optimised(lambda t: float(t.suggest_int("n", 0, 11)), n_trials=4)
-    asked = [study.ask() for _ in range(8)]
-    values = [t.suggest_int("n", 0, 11) for t in asked]
-    assert len(set(values) | {p["n"] for p in params_of(study)}) == 12
 
 
 def test_an_enqueued_good_point_becomes_the_centre_and_carries_no_tag() -> None:
@@ -221,7 +170,9 @@ def test_foreign_trials_are_data_and_may_be_the_centre() -> None:
     distributions = {"x0": unit, "x1": unit}
     for k in range(6):
         params = {"x0": -1 / 3 + 0.1 * k, "x1": -1 / 3}
-        study.add_trial(finished_trial(params, 0.01 * k**2, finished_at=k, distributions=distributions))
+        study.add_trial(
+            finished_trial(params, 0.01 * k**2, finished_at=k, distributions=distributions)
+        )
     optimised(bowl(2), n_trials=4, study=study, n_startup_trials=6)
     tags = [read_tag(t) for t in study.trials]
     assert tags[:6] == [None] * 6
@@ -230,7 +181,9 @@ def test_foreign_trials_are_data_and_may_be_the_centre() -> None:
 
 def test_results_told_through_the_storage_alone_count_as_any_other() -> None:
     # As the dashboard tells: no after_trial. Nothing may be counted there.
-    told, optimised_ = (optuna.create_study(sampler=SCBOSampler(seed=0, n_startup_trials=3)) for _ in "ab")
+    told, optimised_ = (
+        optuna.create_study(sampler=SCBOSampler(seed=0, n_startup_trials=3)) for _ in "ab"
+    )
     optimised_.optimize(bowl(2), n_trials=9)
     for _ in range(9):
         trial = told.ask()
@@ -238,11 +191,3 @@ def test_results_told_through_the_storage_alone_count_as_any_other() -> None:
         told._storage.set_trial_state_values(trial._trial_id, TrialState.COMPLETE, [value])
     assert params_of(told) == params_of(optimised_)
     assert read_state(told) == read_state(optimised_)
-
-
-def test_a_wrapper_that_fixes_parameters_is_followed() -> None:
-    sampler = optuna.samplers.PartialFixedSampler({"x0": 0.5}, SCBOSampler(seed=0, n_startup_trials=3))
-    study = optuna.create_study(sampler=sampler)
-    study.optimize(bowl(3), n_trials=6)
-    assert {p["x0"] for p in params_of(study)} == {0.5}
-    assert {t.tag.n_dims for t in map(read_tag, study.trials) if t} == {2}

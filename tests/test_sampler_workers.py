@@ -83,7 +83,9 @@ def test_another_process_reads_the_same_state(stored: Path, elsewhere: dict[str,
     assert repr(read_state(study, SCBOSampler(**OPTIONS)._settings)) == elsewhere["state"]
 
 
-def test_another_process_goes_on_as_this_one_would(stored: Path, elsewhere: dict[str, Any]) -> None:
+def test_another_process_goes_on_as_this_one_would(
+    stored: Path, elsewhere: dict[str, Any]
+) -> None:
     copied = shutil.copy(stored, stored.with_name("here.db"))
     study = optuna.load_study(
         study_name=None, storage=f"sqlite:///{copied}", sampler=SCBOSampler(**OPTIONS)
@@ -151,7 +153,8 @@ def test_workers_with_one_seed_draw_different_points(n_done: int) -> None:
     first = optuna.create_study(study_name="s", storage=storage, sampler=SCBOSampler(**OPTIONS))
     first.optimize(mixed, n_trials=n_done)
     workers = [
-        optuna.load_study(study_name="s", storage=storage, sampler=SCBOSampler(**OPTIONS)) for _ in "abcd"
+        optuna.load_study(study_name="s", storage=storage, sampler=SCBOSampler(**OPTIONS))
+        for _ in "abcd"
     ]
     asked = [worker.ask() for worker in workers]
     points = [tuple(t.suggest_float(n, 0, 1) for n in ("x",)) for t in asked]

@@ -73,7 +73,7 @@ class DiehlCookConfig:
     nu_post: float = 1e-3
     strength_exc_mv: float = 22.5
     strength_inh_mv: float = 120.0
-    norm: float = 50.0
+    norm: float = 30.0
     e_thresh_mv: float = -52.0
     e_rest_mv: float = -65.0
     e_reset_mv: float = -60.0

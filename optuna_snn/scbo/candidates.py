@@ -1,4 +1,4 @@
-"""Points to choose from: Sobol points in the box, perturbation mask, discrete neighbours (SCBO, 3).
+"""Points to choose from: Sobol points in the box, perturbation mask, neighbours (SCBO, 3).
 
 Departures from the paper:
 
@@ -34,7 +34,7 @@ class Box(NamedTuple):
 
 
 def sobol(n_dims: int, n: int, seed: int, skip: int = 0) -> Array:
-    """n points of a scrambled Sobol sequence from index `skip` on. (n, n_dims)."""
+    """Points of a scrambled Sobol sequence from index `skip` on. (n, n_dims)."""
     if n_dims > MAX_SOBOL_DIMS:
         return np.random.default_rng([seed, skip]).random((n, n_dims))
     engine = torch.quasirandom.SobolEngine(n_dims, scramble=True, seed=seed)  # type: ignore[no-untyped-call]
@@ -56,6 +56,7 @@ def make_box(space: SearchSpace, center: Array, length: float, length_init: floa
 
 
 def whole_cube(space: SearchSpace) -> Box:
+    """The box without bounds, in which all choices may change."""
     zero = np.zeros(space.n_dims)
     return Box(zero, zero + 1.0, int(space.is_categorical.sum()))
 
@@ -63,7 +64,7 @@ def whole_cube(space: SearchSpace) -> Box:
 def draw_candidates(
     space: SearchSpace, center: Array | None, box: Box, n: int, rng: np.random.Generator
 ) -> Array:
-    """n snapped points: the centre with a random part of its coordinates moved within the box.
+    """Snapped points: the centre with a random part of its coordinates moved within the box.
 
     With no centre all coordinates are drawn. Returns (n, d).
     """
@@ -80,7 +81,7 @@ def draw_candidates(
 
 
 def _other_choice(drawn: Array, here: float, n_choices: float) -> Array:
-    """Uniform draws (n,) in [0, 1] -> unit coordinates of the choices other than that at `here`."""
+    """Uniform draws (n,) in [0, 1] -> coordinates of the choices other than that at `here`."""
     choice = np.minimum(np.floor(drawn * (n_choices - 1)), n_choices - 2)
     choice += choice >= np.floor(here * n_choices)
     return (choice + 0.5) / n_choices

@@ -40,6 +40,7 @@ class Outcome:
 
     @property
     def is_feasible(self) -> bool:
+        """Whether none of its constraints is violated."""
         return all(c <= 0.0 for c in self.constraints.values())
 
 
@@ -57,18 +58,17 @@ class State:
 
     @property
     def known_constraints(self) -> frozenset[str]:
+        """Names of all constraints seen so far."""
         return frozenset(self.scale.n_and_log_sum)
 
     def standing(self, outcome: Outcome) -> Standing:
+        """The result's place in the order of results, by the present scale of violations."""
         value = -float("inf") if outcome.value is None else outcome.value
         return Standing(value, self.scale.total_violation(outcome.constraints))
 
-    @property
-    def has_feasible_incumbent(self) -> bool:
-        return self.incumbent is not None and self.incumbent.is_feasible
-
 
 def initial_state(settings: Settings) -> State:
+    """The state before any result."""
     return State(TrustRegion(settings.length_init))
 
 
@@ -140,8 +140,10 @@ def _after_failure(state: State, outcome: Outcome, settings: Settings) -> State:
 
 
 def _in_region(state: State, region: TrustRegion) -> State:
-    """The state in another region: a new generation counts its workers anew, and a new epoch
-    begins without an incumbent."""
+    """The state in another region.
+
+    A new generation counts its workers anew, and a new epoch begins without an incumbent.
+    """
     if region.epoch > state.region.epoch:
         state = replace(state, incumbent=None, reference=None)
     if region.generation > state.region.generation:

@@ -24,6 +24,7 @@ class ViolationScale:
     n_and_log_sum: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
     def including(self, constraints: Mapping[str, float]) -> ViolationScale:
+        """The scale after one more result."""
         updated = dict(self.n_and_log_sum)
         for name, value in constraints.items():
             n, log_sum = updated.get(name, (0, 0.0))
@@ -43,7 +44,7 @@ class ViolationScale:
 
 
 def _ratio(value: float, log_scale: float) -> float:
-    """value / scale, kept above 0: however small, a violation stays one."""
+    """Value divided by scale, kept above 0: however small, a violation stays one."""
     exponent = math.log(value) - log_scale
     return math.exp(max(exponent, -700.0)) if exponent < 700.0 else math.inf
 
@@ -57,6 +58,7 @@ class Standing:
 
     @property
     def is_feasible(self) -> bool:
+        """Whether nothing is violated."""
         return self.violation <= 0.0
 
     def is_better_than(self, other: Standing) -> bool:

@@ -43,6 +43,7 @@ class Numeric:
 
     @property
     def n_levels(self) -> float:
+        """Number of values, infinite where continuous."""
         if self.step is None:
             return math.inf
         return round((self.high - self.low) / self.step) + 1
@@ -94,12 +95,15 @@ class Categorical:
 
     @property
     def n_levels(self) -> float:
+        """Number of values."""
         return self.n_choices
 
     def encode(self, values: Array) -> Array:
+        """Map indices to the centres of their cells."""
         return (values + 0.5) / self.n_choices
 
     def decode(self, x: Array) -> Array:
+        """Map [0, 1] to indices."""
         return np.clip(np.floor(x * self.n_choices), 0, self.n_choices - 1)
 
     @cached_property
@@ -124,10 +128,12 @@ class SearchSpace:
 
     @property
     def n_dims(self) -> int:
+        """Number of dimensions."""
         return len(self.dimensions)
 
     @cached_property
     def is_categorical(self) -> npt.NDArray[np.bool_]:
+        """Whether each dimension is an unordered choice. (n_dims,)."""
         return np.array([isinstance(d, Categorical) for d in self.dimensions], dtype=bool)
 
     @cached_property
@@ -137,6 +143,7 @@ class SearchSpace:
 
     @property
     def is_discrete(self) -> npt.NDArray[np.bool_]:
+        """Whether each dimension has finitely many values. (n_dims,)."""
         return np.isfinite(self.n_levels)
 
     @property
@@ -156,7 +163,7 @@ class SearchSpace:
         return np.stack(columns, axis=1) if columns else np.empty((len(x), 0))
 
     def snap(self, x: Array) -> Array:
-        """Move discrete coordinates to the centre of their cell; continuous ones stay as they are."""
+        """Move discrete coordinates to the centre of their cell; continuous ones stay."""
         snapped = np.clip(x, 0.0, 1.0)
         for j in np.flatnonzero(self.is_discrete):
             dimension = self.dimensions[j]

@@ -19,7 +19,6 @@ Departures from the paper:
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -103,8 +102,8 @@ def _is_within(space: SearchSpace, box: Box, x: Array) -> npt.NDArray[np.bool_]:
     numeric = ~space.is_categorical
     low, high = space.snap(np.stack([box.low, box.high]))
     low, high = np.minimum(low, box.low), np.maximum(high, box.high)
-    inside: npt.NDArray[np.bool_] = ((x >= low - 1e-12) & (x <= high + 1e-12))[:, numeric].all(axis=1)
-    return inside
+    is_inside: npt.NDArray[np.bool_] = (x >= low - 1e-12) & (x <= high + 1e-12)
+    return np.asarray(is_inside[:, numeric].all(axis=1))
 
 
 def _slide(path: Path, space: SearchSpace, box: Box, start: Array) -> Array:
@@ -159,18 +158,15 @@ def _largest_objective(at: _Memo, z: Array, bounds: Array) -> Array:
     if len(at(z)[0]) > 1:
         held = {"fun": lambda v: -at(v)[0][1:] - MARGIN, "jac": lambda v: -at(v)[1][1:]}
         constraints.append({"type": "ineq", **held})
-    with warnings.catch_warnings():
-        # SLSQP warns when rounding takes it out of the bounds, and clips.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        found = minimize(
-            lambda v: -at(v)[0][0],
-            z,
-            jac=lambda v: -at(v)[1][0],
-            method="SLSQP",
-            bounds=bounds,
-            constraints=constraints,
-            options={"maxiter": N_ITERATIONS, "ftol": 1e-9},
-        )
+    found = minimize(
+        lambda v: -at(v)[0][0],
+        z,
+        jac=lambda v: -at(v)[1][0],
+        method="SLSQP",
+        bounds=bounds,
+        constraints=constraints,
+        options={"maxiter": N_ITERATIONS, "ftol": 1e-9},
+    )
     end = np.clip(found.x, bounds[:, 0], bounds[:, 1])
     return end if np.isfinite(end).all() else z
 

@@ -91,7 +91,7 @@ def clip_objective(y: Array) -> Array:
 
 
 def gaussian_copula(y: Array) -> Array:
-    """Normal scores of the ranks, ties at their mean rank: the paper's objective transform. (n,)."""
+    """Normal scores of the ranks, ties at their mean rank: the paper's transform. (n,)."""
     known = ~np.isnan(y)
     scores = np.full_like(y, np.nan)
     values, inverse, counts = np.unique(y[known], return_inverse=True, return_counts=True)

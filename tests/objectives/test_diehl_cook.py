@@ -76,8 +76,8 @@ def random_config(seed: int) -> DiehlCookConfig:
         map_size=1,
         nu_pre=rng.uniform(1e-3, 1e-2),
         nu_post=rng.uniform(1e-2, 5e-2),
-        strength_exc_mv=rng.uniform(15, 60),
-        norm=rng.uniform(8, 20),
+        strength_exc_mv=rng.uniform(6, 25),  # often two spikes in a row fire the partner
+        norm=rng.uniform(12, 30),
         e_thresh_mv=rng.uniform(-55, -45),
         e_rest_mv=rng.uniform(-70, -62),
         e_reset_mv=rng.uniform(-68, -58),
@@ -93,7 +93,7 @@ def random_config(seed: int) -> DiehlCookConfig:
     )
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(12))
 def test_a_single_neuron_follows_the_step_by_step_reference(seed: int) -> None:
     config = random_config(seed)
     net = network(config, seed)

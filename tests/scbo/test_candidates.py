@@ -130,7 +130,8 @@ def test_without_a_centre_the_whole_cube_is_filled() -> None:
 def test_neighbours_are_all_points_one_step_or_one_choice_away() -> None:
     space = SearchSpace((Numeric(0, 4, step=2.0), Categorical(3), Numeric(0, 1)))
     found = {
-        tuple(v) for v in space.decode(neighbours(space, space.encode(np.array([[2, 1, 0.5]]))[0], rng()))
+        tuple(v)
+        for v in space.decode(neighbours(space, space.encode(np.array([[2, 1, 0.5]]))[0], rng()))
     }
     assert found == {(0, 1, 0.5), (4, 1, 0.5), (2, 0, 0.5), (2, 2, 0.5)}
 

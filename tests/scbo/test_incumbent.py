@@ -8,7 +8,9 @@ from optuna_snn.scbo.incumbent import IMPROVEMENT, Standing, ViolationScale
 from tests.helpers import repeatable
 
 FEASIBLE = 0.0
-standings = st.builds(Standing, st.floats(allow_nan=False), st.sampled_from([0.0, 0.5, 2.0, math.inf]))
+standings = st.builds(
+    Standing, st.floats(allow_nan=False), st.sampled_from([0.0, 0.5, 2.0, math.inf])
+)
 
 
 def test_feasible_beats_infeasible_whatever_the_values() -> None:

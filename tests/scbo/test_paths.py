@@ -26,13 +26,16 @@ def posterior(n: int = 12, seed: int = 0) -> Posterior:
     outputs[rng.random(outputs.shape) < 0.2] = np.nan
     data = surrogate.make_data(X, outputs, FEATURE_DIMS, 2, CPU)
     packed = np.array(
-        [[math.log(0.3), math.log(1.0), math.log(0.05), 0.3], [math.log(2.0), math.log(0.15), -4.0, 0.0]]
+        [
+            [math.log(0.3), math.log(1.0), math.log(0.05), 0.3],
+            [math.log(2.0), math.log(0.15), -4.0, 0.0],
+        ]
     )
     return surrogate.condition(data, Hyperparameters.unpack(packed, CPU))
 
 
 def exact(post: Posterior, b: int, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (r,) and covariance (r, r) of one output: Rasmussen and Williams 2006, eq. 2.23-2.24."""
+    """Mean (r,) and covariance (r, r) of one output: Rasmussen and Williams 2006, eq. 2.23."""
     rows = post.data.M[b].numpy() > 0
     lengthscale = np.exp(post.hyper.log_lengthscale[b].numpy())[FEATURE_DIMS]
     noise = math.exp(float(post.hyper.log_noise[b]))
@@ -65,7 +68,9 @@ def samples() -> np.ndarray:
 
 @pytest.mark.parametrize("draw", [0, 1])
 @pytest.mark.parametrize("b", [0, 1])
-def test_draws_have_the_mean_of_the_exact_posterior(samples: np.ndarray, b: int, draw: int) -> None:
+def test_draws_have_the_mean_of_the_exact_posterior(
+    samples: np.ndarray, b: int, draw: int
+) -> None:
     mean, covariance = exact(posterior(), b, TEST_POINTS)
     error = 5 * np.sqrt(np.diag(covariance) / N_PATHS)
     assert (np.abs(samples[b, draw].mean(axis=0) - mean) < error).all()

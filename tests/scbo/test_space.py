@@ -37,7 +37,9 @@ def test_decode_inverts_encode_on_every_kind_of_dimension(d: Dimension, u: list[
 
 @repeatable
 @given(dimensions(), st.lists(st.floats(0, 1), min_size=1, max_size=20))
-def test_decoded_values_lie_within_the_bounds_and_on_the_grid(d: Dimension, u: list[float]) -> None:
+def test_decoded_values_lie_within_the_bounds_and_on_the_grid(
+    d: Dimension, u: list[float]
+) -> None:
     _assert_valid(d, d.decode(np.array([*u, 0.0, 1.0])))
 
 
@@ -66,7 +68,9 @@ def _assert_valid(d: Dimension, values: np.ndarray) -> None:
 
 @repeatable
 @given(st.lists(dimensions(), min_size=1, max_size=4), st.integers(0, 2**32))
-def test_snapping_twice_is_snapping_once_and_changes_no_value(ds: list[Dimension], seed: int) -> None:
+def test_snapping_twice_is_snapping_once_and_changes_no_value(
+    ds: list[Dimension], seed: int
+) -> None:
     space = SearchSpace(tuple(ds))
     x = np.random.default_rng(seed).random((7, space.n_dims))
     given_x = x.copy()

@@ -9,7 +9,14 @@ from optuna_snn.scbo import suggest as module
 from optuna_snn.scbo import surrogate
 from optuna_snn.scbo.candidates import all_points, make_box
 from optuna_snn.scbo.space import Categorical, Numeric, SearchSpace
-from optuna_snn.scbo.suggest import Observations, Suggestion, draw_unused, fit_models, suggest, unused
+from optuna_snn.scbo.suggest import (
+    Observations,
+    Suggestion,
+    draw_unused,
+    fit_models,
+    suggest,
+    unused,
+)
 from tests.helpers import MIXED, cube
 
 CPU = torch.device("cpu")
@@ -56,7 +63,9 @@ def test_a_suggestion_is_a_snapped_point_of_the_box(space: SearchSpace, length: 
 
 
 def test_without_a_centre_the_suggestion_may_lie_anywhere() -> None:
-    x = np.stack([ask(cube(2), observations(cube(2), seed=s, center=None), seed=s).x for s in range(8)])
+    x = np.stack(
+        [ask(cube(2), observations(cube(2), seed=s, center=None), seed=s).x for s in range(8)]
+    )
     assert (x.max(axis=0) - x.min(axis=0) > 0.5).all()
 
 
@@ -84,7 +93,12 @@ def test_the_point_climbs_towards_the_constrained_optimum() -> None:
 
 
 EMPTY = {
-    "nothing known": {"x": np.empty((0, 3)), "y": np.empty(0), "c": np.empty((0, 2)), "center": None},
+    "nothing known": {
+        "x": np.empty((0, 3)),
+        "y": np.empty(0),
+        "c": np.empty((0, 2)),
+        "center": None,
+    },
     "no objective": {"y": np.full(12, math.nan)},
     "no constraint": {"c": np.empty((12, 0))},
     "constraints unknown": {"c": np.full((12, 2), math.nan)},
@@ -123,7 +137,9 @@ def test_if_no_model_can_be_fitted_a_point_of_the_box_is_drawn_and_this_is_said(
     assert "12 trials" in caplog.text and "Drawing a point of the box" in caplog.text
 
 
-def test_the_predicted_feasibility_is_certain_without_constraints_and_low_where_all_failed() -> None:
+def test_the_predicted_feasibility_is_certain_without_constraints_and_low_where_all_failed() -> (
+    None
+):
     assert ask(cube(2), observations(cube(2), n_constraints=0)).predicted_feasible == 1.0
     known = observations(cube(2))
     infeasible = ask(cube(2), changed(known, c=np.full((12, 1), 3.0))).predicted_feasible
@@ -149,7 +165,10 @@ def test_models_see_the_nearest_points_only_whatever_the_number_of_trials() -> N
     seen = post.data.X.numpy()
     assert len(seen) == module.MAX_LOCAL_POINTS
     distance = np.linalg.norm(known.x - known.center, axis=1)
-    assert np.linalg.norm(seen - known.center, axis=1).max() <= np.sort(distance)[len(seen) - 1] + 1e-12
+    assert (
+        np.linalg.norm(seen - known.center, axis=1).max()
+        <= np.sort(distance)[len(seen) - 1] + 1e-12
+    )
 
 
 def test_points_beside_two_failures_are_avoided() -> None:

@@ -139,7 +139,9 @@ def test_gradients_are_finite_differences(function: object) -> None:
             assert gradient[b, k] == pytest.approx(slope, rel=1e-5, abs=1e-5)
 
 
-def test_the_prior_is_a_log_normal_of_lengthscale_and_noise_that_scales_with_the_dimension() -> None:
+def test_the_prior_is_a_log_normal_of_lengthscale_and_noise_that_scales_with_the_dimension() -> (
+    None
+):
     one, two = some_hyper(seed=1), some_hyper(seed=2)
     difference = surrogate.log_prior(one, N_DIMS)[0] - surrogate.log_prior(two, N_DIMS)[0]
     lengthscale = torch.distributions.LogNormal(math.sqrt(2) + 0.5 * math.log(3), math.sqrt(3))

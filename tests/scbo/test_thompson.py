@@ -1,4 +1,6 @@
 import math
+import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -25,7 +27,9 @@ def path_in(space: SearchSpace, n_constraints: int, seed: int, n_draws: int = 1)
     data = surrogate.make_data(
         space.features(x), outputs, space.feature_dims, space.n_dims, torch.device("cpu")
     )
-    packed = np.tile([math.log(0.4)] * space.n_dims + [math.log(1e-2), 0.0], (1 + n_constraints, 1))
+    packed = np.tile(
+        [math.log(0.4)] * space.n_dims + [math.log(1e-2), 0.0], (1 + n_constraints, 1)
+    )
     hyper = Hyperparameters.unpack(packed, torch.device("cpu"))
     return draw_path(surrogate.condition(data, hyper), rng, n_draws, n_fourier=64)
 
@@ -61,7 +65,9 @@ def test_the_best_feasible_candidate_comes_first_and_slack_buys_nothing() -> Non
 
 
 def test_undefined_draws_come_last() -> None:
-    order = merit_order(Draws(np.array([1.0, math.nan, 3.0]), np.array([[[-1.0, -1.0, math.nan]]])))
+    order = merit_order(
+        Draws(np.array([1.0, math.nan, 3.0]), np.array([[[-1.0, -1.0, math.nan]]]))
+    )
     assert order.tolist() == [0, 1, 2]
 
 
@@ -71,7 +77,7 @@ def test_evaluation_is_the_path_at_the_features() -> None:
     values = path(torch.as_tensor(MIXED.features(x))).numpy()
     draws = evaluate(path, MIXED, x)
     # Up to rounding: sums may run in another order each time.
-    assert draws.objective == pytest.approx(values[0, 0], abs=1e-9)
+    assert draws.objective == pytest.approx(values[0].mean(axis=0), abs=1e-9)
     assert draws.constraints == pytest.approx(values[1:], abs=1e-9)
 
 
@@ -90,7 +96,7 @@ def test_refined_points_are_never_worse_than_their_start(
     name: str, length: float, n_constraints: int
 ) -> None:
     space = SPACES[name]
-    for seed in range(4):
+    for seed in range(3):
         path = path_in(space, n_constraints, seed, n_draws=1 + seed % 3)
         _, box, starts = some_box(space, seed, length)
         ends = refine(path, space, box, starts, np.random.default_rng(seed))
@@ -106,7 +112,7 @@ def test_refined_points_are_never_worse_than_their_start(
 def test_refined_points_stay_in_the_box_and_on_the_grid(name: str, length: float) -> None:
     space = SPACES[name]
     numeric = ~space.is_categorical
-    for seed in range(6):
+    for seed in range(4):
         _, box, starts = some_box(space, seed, length)
         given = starts.copy()
         ends = refine(path_in(space, 1, seed), space, box, starts, np.random.default_rng(seed))
@@ -134,6 +140,23 @@ def test_refinement_beats_twenty_thousand_random_points_nearly_always(n_draws: i
         n_better += merit_order(evaluate(path, space, everyone))[0] < len(ends)
     # 3 starts may all climb hills that are not the highest; measured 10 of 10.
     assert n_better >= 9
+
+
+def test_refinement_in_several_threads_leaves_the_warning_filters_alone() -> None:
+    # warnings.catch_warnings is not thread-safe: the filters of one thread may outlive the other.
+    path, (_, box, starts) = path_in(cube(2), 0, seed=0), some_box(cube(2), 0, 0.4)
+    before = list(warnings.filters)
+
+    def work() -> None:
+        for seed in range(5):
+            refine(path, cube(2), box, starts, np.random.default_rng(seed))
+
+    threads = [threading.Thread(target=work) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(warnings.filters) == before
 
 
 def test_where_the_draw_has_no_feasible_point_the_violation_is_climbed_down() -> None:

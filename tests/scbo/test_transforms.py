@@ -16,7 +16,9 @@ from tests.helpers import repeatable
 
 any_float = st.floats(allow_nan=True, allow_infinity=True)
 columns = hnp.arrays(float, st.tuples(st.integers(1, 12), st.integers(1, 3)), elements=any_float)
-HARD = np.array([-np.inf, -1.7e308, -1.0, -5e-324, -0.0, 0.0, 5e-324, 1e-300, 1.0, 1.7e308, np.inf])
+HARD = np.array(
+    [-np.inf, -1.7e308, -1.0, -5e-324, -0.0, 0.0, 5e-324, 1e-300, 1.0, 1.7e308, np.inf]
+)
 
 
 @pytest.mark.parametrize("c", [-300.0, -1e-9, 0.0, 1e-9, 300.0])
@@ -108,6 +110,12 @@ def test_any_objective_becomes_finite_and_nan_stays(y: np.ndarray) -> None:
     assert (np.abs(z[~np.isnan(z)]) < 1e3).all()
     order = np.argsort(y[~np.isnan(y)], kind="stable")
     assert (np.diff(z[~np.isnan(y)][order]) >= 0).all()
+
+
+def test_infinite_objectives_count_as_the_best_and_the_worst_finite_one() -> None:
+    z = compress_bad_tail(np.array([np.inf, 2.0, 1.0, -1.0, -np.inf]))
+    assert z[0] == z[1] > z[2] > z[3] == z[4]
+    assert (compress_bad_tail(np.array([np.inf, -np.inf])) == 0).all()
 
 
 @repeatable

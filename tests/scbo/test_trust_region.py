@@ -10,7 +10,9 @@ from tests.helpers import repeatable
 SETTINGS = Settings()
 
 
-def after_failures(n: int, region: TrustRegion, tolerated: int = 5, n_workers: int = 1) -> TrustRegion:
+def after_failures(
+    n: int, region: TrustRegion, tolerated: int = 5, n_workers: int = 1
+) -> TrustRegion:
     for _ in range(n):
         region = region.after_failure(SETTINGS, tolerated, n_workers)
     return region
@@ -40,8 +42,12 @@ def test_region_never_grows_beyond_its_largest_length() -> None:
 
 
 def test_a_success_clears_the_failures_and_a_failure_of_one_worker_the_successes() -> None:
-    assert after_successes(1, after_failures(3, TrustRegion(0.8))) == TrustRegion(0.8, n_successes=1)
-    assert after_failures(1, after_successes(2, TrustRegion(0.8))) == TrustRegion(0.8, n_failures=1)
+    assert after_successes(1, after_failures(3, TrustRegion(0.8))) == TrustRegion(
+        0.8, n_successes=1
+    )
+    assert after_failures(1, after_successes(2, TrustRegion(0.8))) == TrustRegion(
+        0.8, n_failures=1
+    )
 
 
 def test_a_streak_of_successes_survives_fewer_failures_than_workers() -> None:
@@ -89,7 +95,9 @@ def test_a_given_failure_tolerance_holds_for_any_dimension_and_number_of_workers
 
 @repeatable
 @given(st.lists(st.sampled_from(["success", "failure", "forgiven"]), max_size=200))
-def test_lengths_stay_in_range_and_each_change_of_length_is_a_new_generation(events: list[str]) -> None:
+def test_lengths_stay_in_range_and_each_change_of_length_is_a_new_generation(
+    events: list[str],
+) -> None:
     region = TrustRegion(SETTINGS.length_init)
     for event in events:
         before = region
@@ -136,5 +144,7 @@ def test_lengths_that_are_no_numbers_are_refused(name: str, value: object) -> No
 @pytest.mark.parametrize("name", ["success_tolerance", "failure_tolerance"])
 @pytest.mark.parametrize("value", [0, -1, 2.0, True, "3"])
 def test_tolerances_below_one_or_not_whole_are_refused(name: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be an integer of at least 1, got {value!r}"):
+    with pytest.raises(
+        ValueError, match=f"{name} must be an integer of at least 1, got {value!r}"
+    ):
         Settings(**{name: value})  # type: ignore[arg-type]
