@@ -103,6 +103,7 @@ def tested(study_file: Any, params: dict[str, Any], seed: int) -> float:
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
+    """The finished runs; none while the file does not exist."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
@@ -156,10 +157,12 @@ def table(results: Sequence[dict[str, Any]], n_trials: int) -> str:
 
 
 def spread(values: Sequence[float], unit: str) -> str:
+    """Median, and the smallest and largest value."""
     return f"{statistics.median(values):.1f}{unit} ({min(values):.1f} to {max(values):.1f})"
 
 
 def main() -> None:
+    """Words to calls."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from optuna_snn.history import Snapshot
     from optuna_snn.scbo.space import Array, SearchSpace
-    from optuna_snn.scbo.suggest import Observations, Suggestion
+    from optuna_snn.scbo.suggest import Suggestion
 
 _logger = logging.getLogger(__name__)
 
@@ -177,7 +177,9 @@ class SCBOSampler(BaseSampler):
                 suggestion = self._suggest(study, trial, snapshot, space, search_space)
                 x = suggestion.x
         params = history.to_params(x, search_space, space)
-        self._write_tag(study, trial, snapshot, space, suggestion, time.perf_counter() - started)
+        if not history.has_given_params(trial, search_space):
+            seconds = time.perf_counter() - started
+            self._write_tag(study, trial, snapshot, space, suggestion, seconds)
         if math.isfinite(space.n_points):
             history.write_point(study, trial, params)
         return params
@@ -267,7 +269,7 @@ class SCBOSampler(BaseSampler):
         else:
             scramble = history.digest(self._seed, epoch)
         x: Array = space.snap(sobol(space.n_dims, 1, scramble, skip=trial.number))[0]
-        _, known = observe(snapshot, distributions, space)
+        _, known = history.observe(snapshot, distributions, space)
         is_taken = len(unused(space, known, x[None])) == 0
         return draw_unused(space, known, self._rng(trial)) if is_taken else x
 
@@ -283,7 +285,7 @@ class SCBOSampler(BaseSampler):
 
         from optuna_snn.scbo.suggest import suggest
 
-        names, known = observe(snapshot, distributions, space)
+        names, known = history.observe(snapshot, distributions, space)
         signature = str(history.digest(sorted(distributions.items()), names))
         stored = snapshot.hyper
         is_warm = stored is not None and stored["signature"] == signature
@@ -312,9 +314,7 @@ class SCBOSampler(BaseSampler):
         suggestion: Suggestion | None,
         seconds: float,
     ) -> None:
-        """Tag the trial, unless it was enqueued: then its point is not (all) ours."""
-        if history.has_fixed_params(trial):
-            return
+        """Tag the trial with the region that its point was chosen in."""
         region, incumbent = snapshot.state.region, snapshot.state.incumbent
         tag = Tag(
             epoch=region.epoch,
@@ -365,46 +365,6 @@ class SCBOSampler(BaseSampler):
                 "because not all trials have it, or not with the same bounds; the model does not "
                 "see it. Pass warn_independent_sampling=False to silence this."
             )
-
-
-def observe(
-    snapshot: Snapshot, distributions: Mapping[str, BaseDistribution], space: SearchSpace
-) -> tuple[list[str], Observations]:
-    """The snapshot in the unit cube: names of the constraints, and what is known.
-
-    Trials outside the space, and trials that taught nothing, are left out.
-    """
-    from optuna_snn.scbo.suggest import Observations
-
-    names = sorted(snapshot.state.known_constraints)
-    x, is_inside = history.to_points((r.params for r in snapshot.records), distributions, space)
-    c = np.array(
-        [
-            [
-                r.outcome.constraints.get(name, math.nan) if r.outcome else math.nan
-                for name in names
-            ]
-            for r in snapshot.records
-        ]
-    ).reshape(len(snapshot.records), len(names))
-    y = np.array([r.y for r in snapshot.records])
-    is_failed = np.array([r.outcome is None for r in snapshot.records], dtype=bool)
-    is_used = is_inside & ~is_failed & ~(np.isnan(y) & np.isnan(c).all(axis=1))
-    pending, pending_inside = history.to_points(snapshot.pending, distributions, space)
-    incumbent = snapshot.state.incumbent
-    is_center = np.array(
-        [incumbent is not None and r.number == incumbent.number for r in snapshot.records],
-        dtype=bool,
-    )
-    center = x[is_center & is_inside]
-    return names, Observations(
-        x=x[is_used],
-        y=y[is_used],
-        c=c[is_used],
-        center=center[0] if len(center) else None,
-        pending=pending[pending_inside],
-        failed=x[is_failed & is_inside],
-    )
 
 
 def _checked_count(name: str, value: int | None, least: int) -> int | None:

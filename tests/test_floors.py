@@ -53,7 +53,7 @@ QUICK = {"optuna_snn", "optuna_snn.cli", "optuna_snn.__main__"}
 
 HEAVY = {"torch", "gpytorch", "botorch", "linear_operator", "matplotlib"}
 
-PRIVATE_READERS = {"history.py", "workers/storage.py", "dashboard"}
+PRIVATE_READERS = {"history", "workers/storage.py", "dashboard"}
 """The doors to private names of Optuna's studies, trials and storages."""
 
 PRIVATE_OWNERS = {"study", "trial", "storage", "frozen_trial"}

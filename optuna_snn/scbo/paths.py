@@ -111,5 +111,13 @@ def draw_path(
     residual = (target - amplitudes @ waves.mT - noise) * data.M[:, None, :]
     update = torch.cholesky_solve(residual.mT, posterior.factor).mT
     return Path(
-        directions, phases, amplitudes, inverse, data.X, update, hyper.mean, data.offset, data.scale
+        directions,
+        phases,
+        amplitudes,
+        inverse,
+        data.X,
+        update,
+        hyper.mean,
+        data.offset,
+        data.scale,
     )

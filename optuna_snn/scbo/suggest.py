@@ -15,7 +15,14 @@ import numpy.typing as npt
 import torch
 
 from optuna_snn.scbo import surrogate
-from optuna_snn.scbo.candidates import all_points, draw_candidates, make_box, neighbours, whole_cube
+from optuna_snn.scbo.candidates import (
+    all_points,
+    draw_candidates,
+    make_box,
+    neighbours,
+    whole_cube,
+)
+from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.paths import draw_path
 from optuna_snn.scbo.space import Array, SearchSpace
 from optuna_snn.scbo.thompson import N_STARTS, evaluate, merit_order, refine
@@ -33,24 +40,6 @@ SAME_POINT = 1e-7
 """Chebyshev distance in the unit cube below which two points count as one."""
 NEAR_FAILURE = 0.02
 """Chebyshev distance within which a failed trial speaks against a point."""
-
-
-@dataclass(frozen=True)
-class Observations:
-    """What is known when a point is asked for, in the unit cube; larger objectives are better."""
-
-    x: Array
-    """Snapped points of finished trials (n, d)."""
-    y: Array
-    """Objective (n,), NaN where it is unknown (stopped early)."""
-    c: Array
-    """Constraints (n, m), feasible <= 0, NaN where a trial lacks one."""
-    center: Array | None
-    """The incumbent's point (d,)."""
-    pending: Array
-    """Points of running trials (k, d)."""
-    failed: Array
-    """Points of failed trials (k, d)."""
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ class Hyperparameters(NamedTuple):
 
     @classmethod
     def unpack(cls, packed: npt.NDArray[np.float64], device: torch.device) -> Hyperparameters:
+        """The inverse of `pack`."""
         theta = torch.as_tensor(packed, dtype=torch.float64, device=device)
         return cls(theta[:, :-2], theta[:, -2], theta[:, -1])
 
@@ -99,6 +100,7 @@ class Posterior:
 
     @property
     def device(self) -> torch.device:
+        """Where the models are computed."""
         return self.data.X.device
 
     def mean_and_sd(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,7 +121,9 @@ class Posterior:
 def square_distance(A: Tensor, B: Tensor) -> Tensor:
     """Squared Euclidean distances between the rows of (..., r, p) and (..., n, p): (..., r, n)."""
     products = A @ B.mT
-    return ((A**2).sum(-1)[..., :, None] + (B**2).sum(-1)[..., None, :] - 2 * products).clamp_min(0)
+    return ((A**2).sum(-1)[..., :, None] + (B**2).sum(-1)[..., None, :] - 2 * products).clamp_min(
+        0
+    )
 
 
 def matern52(square: Tensor) -> Tensor:
@@ -208,7 +212,7 @@ def log_likelihood(data: Data, hyper: Hyperparameters) -> tuple[Tensor, Hyperpar
 def _condition(
     data: Data, hyper: Hyperparameters, kernel: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Factor of K, K^-1 (Y - mean), and (Y - mean)' K^-1 (Y - mean), from the noise-free kernel."""
+    """Factor of K, K^-1 (Y - mean), and (Y - mean)' K^-1 (Y - mean); from k(X, X)."""
     diagonal = 1.0 + torch.where(data.M > 0, hyper.log_noise.exp()[:, None], 0.0)
     K = kernel.clone()
     K.diagonal(dim1=1, dim2=2).copy_(diagonal)

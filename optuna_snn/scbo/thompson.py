@@ -34,7 +34,8 @@ from optuna_snn.scbo.space import Array, SearchSpace
 
 class Draws(NamedTuple):
     """The draws at r points: the objective (r,), larger is better, mean of S draws; and S draws of
-    each of m constraints (m, S, r), feasible where <= 0."""
+    each of m constraints (m, S, r), feasible where <= 0.
+    """
 
     objective: Array
     constraints: Array

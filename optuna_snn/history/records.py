@@ -12,57 +12,27 @@ of the search; what a trial teaches depends on how it ended:
     WAITING                   nothing
 
 The sign of a maximised objective is settled here: `scbo` always maximises.
-
-Only this file uses private names of Optuna's studies and trials (``study._get_trials``, since the
-public one shows a single bracket under HyperbandPruner; ``study._storage``; ``trial._trial_id``).
 """
 
 from __future__ import annotations
 
 import bisect
-import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
-import numpy.typing as npt
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from optuna_snn.scbo.fold import Outcome, State, Tag, fold, initial_state
-from optuna_snn.scbo.space import Array, Categorical, Numeric, SearchSpace
+from optuna_snn.history.attributes import POINT_KEY, latest_hyper, read_tag
+from optuna_snn.scbo.fold import Outcome, State, fold, initial_state
 from optuna_snn.scbo.trust_region import Settings
-
-TAG_KEY = "optuna_snn:tag"
-POINT_KEY = "optuna_snn:point"
-HYPER_KEY = "optuna_snn:hyper"
-CONSTRAINT_PREFIX = "constraints:"
-"""Optuna's own prefix of the attributes behind ``trial.constraints``."""
-MAX_HYPER_LENGTH = 16_000
-"""Characters of the stored hyperparameters beyond which they are not stored."""
-
-
-class SamplerTag(NamedTuple):
-    """What the sampler wrote beside a trial when it chose its point."""
-
-    tag: Tag
-    center: int | None
-    """Number of the trial at the centre of the box."""
-    predicted_feasible: float | None
-    """Posterior probability that all constraints hold, where there was a model."""
-    ask_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +121,7 @@ class History:
             n_started=n_informative + n_running_here,
             n_informative=n_informative,
             pending=[_point_of(t) for t in running if t.number != trial.number],
-            hyper=_latest_hyper(trials),
+            hyper=latest_hyper(trials),
         )
 
     def _refresh(self, study: Study, trials: Sequence[FrozenTrial]) -> _StudyCache:
@@ -251,137 +221,3 @@ def _intersection(
     if space is None:
         return dict(other)
     return {name: d for name, d in space.items() if other.get(name) == d}
-
-
-def read_tag(trial: FrozenTrial) -> SamplerTag | None:
-    """What the sampler wrote beside a trial; None for enqueued, added and foreign trials."""
-    stored = trial.system_attrs.get(TAG_KEY)
-    if stored is None:
-        return None
-    fields = json.loads(stored)
-    extra = {name: fields.pop(name) for name in ("center", "predicted_feasible", "ask_seconds")}
-    return SamplerTag(Tag(**fields), **extra)
-
-
-def write_tag(study: Study, trial: FrozenTrial, tag: SamplerTag) -> None:
-    """Store beside a running trial what was known when its point was chosen."""
-    extra = {
-        "center": tag.center,
-        "predicted_feasible": tag.predicted_feasible,
-        "ask_seconds": round(tag.ask_seconds, 4),
-    }
-    _write(study, trial, TAG_KEY, asdict(tag.tag) | extra)
-
-
-def write_point(study: Study, trial: FrozenTrial, params: Mapping[str, Any]) -> None:
-    """Share a point of a discrete space with the other workers while it runs."""
-    shared = {
-        name: value
-        for name, value in params.items()
-        if value is None or isinstance(value, int | float | str)
-    }
-    _write(study, trial, POINT_KEY, shared)
-
-
-def write_hyper(
-    study: Study, trial: FrozenTrial, signature: str, n_trials: int, theta: Array
-) -> None:
-    """Store fitted hyperparameters for the next ask, in whatever process it happens."""
-    rows = np.round(theta, 4).tolist()
-    value = {"signature": signature, "n_trials": n_trials, "theta": rows}
-    if len(json.dumps(value)) <= MAX_HYPER_LENGTH:
-        _write(study, trial, HYPER_KEY, value)
-
-
-def write_constraints(study: Study, trial: FrozenTrial, values: Sequence[float]) -> None:
-    """Store constraints by their position, as ``trial.set_constraint`` would store named ones."""
-    for i, value in enumerate(values):
-        key = f"{CONSTRAINT_PREFIX}{i}"
-        study._storage.set_trial_system_attr(trial._trial_id, key, value)
-
-
-def _write(study: Study, trial: FrozenTrial, key: str, value: Mapping[str, Any]) -> None:
-    study._storage.set_trial_system_attr(trial._trial_id, key, json.dumps(value))
-
-
-def _latest_hyper(trials: Sequence[FrozenTrial]) -> Mapping[str, Any] | None:
-    for trial in reversed(trials):
-        stored = trial.system_attrs.get(HYPER_KEY)
-        if stored is not None:
-            found: Mapping[str, Any] = json.loads(stored)
-            return found
-    return None
-
-
-def study_digest(study: Study, *parts: object) -> int:
-    """A number below 2^31 from the study's name and more: the same in every process."""
-    name = study._storage.get_study_name_from_id(study._study_id)
-    return digest(name, *parts)
-
-
-def digest(*parts: object) -> int:
-    """A number below 2^31, the same in every process (unlike ``hash``)."""
-    joined = "\x1f".join(str(p) for p in parts).encode()
-    return int.from_bytes(hashlib.sha256(joined).digest()[:4], "big") >> 1
-
-
-def has_fixed_params(trial: FrozenTrial) -> bool:
-    """Whether the trial was enqueued, with some or all of its parameters given."""
-    return bool(trial.system_attrs.get("fixed_params"))
-
-
-def to_space(distributions: Mapping[str, BaseDistribution]) -> SearchSpace:
-    """Optuna's distributions as dimensions of the unit cube, in the order of their names."""
-    return SearchSpace(tuple(_to_dimension(d) for _, d in sorted(distributions.items())))
-
-
-def _to_dimension(distribution: BaseDistribution) -> Numeric | Categorical:
-    if isinstance(distribution, CategoricalDistribution):
-        return Categorical(len(distribution.choices))
-    if isinstance(distribution, IntDistribution):
-        return Numeric(
-            distribution.low, distribution.high, distribution.log, float(distribution.step)
-        )
-    if isinstance(distribution, FloatDistribution):
-        return Numeric(distribution.low, distribution.high, distribution.log, distribution.step)
-    raise ValueError(f"Distributions of type {type(distribution).__name__} are not supported.")
-
-
-def to_points(
-    params: Iterable[Mapping[str, Any]],
-    distributions: Mapping[str, BaseDistribution],
-    space: SearchSpace,
-) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """Parameters of trials -> snapped points (n, d), and which of them lie in the space.
-
-    A trial that lacks a parameter or has it outside the present bounds is not in the space; its
-    row is NaN.
-    """
-    names = sorted(distributions)
-    rows = [[_internal(p, name, distributions[name]) for name in names] for p in params]
-    values = np.array(rows, dtype=float).reshape(len(rows), len(names))
-    is_inside = np.isfinite(values).all(axis=1)
-    x = np.full(values.shape, np.nan)
-    x[is_inside] = space.snap(space.encode(values[is_inside]))
-    return x, is_inside
-
-
-def _internal(params: Mapping[str, Any], name: str, distribution: BaseDistribution) -> float:
-    if name not in params:
-        return math.nan
-    try:
-        value = distribution.to_internal_repr(params[name])
-    except ValueError:
-        return math.nan
-    return value if distribution._contains(value) else math.nan
-
-
-def to_params(
-    x: Array, distributions: Mapping[str, BaseDistribution], space: SearchSpace
-) -> dict[str, Any]:
-    """A point (d,) -> the user's values, as plain Python numbers and choices."""
-    values = space.decode(x[None])[0]
-    return {
-        name: distribution.to_external_repr(float(value))
-        for (name, distribution), value in zip(sorted(distributions.items()), values, strict=True)
-    }

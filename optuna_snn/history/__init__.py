@@ -1,0 +1,45 @@
+"""Stored trials <-> what the search knows: the one door between the storage and the sampler.
+
+Only this folder uses private names of Optuna's studies and trials (``study._get_trials``, since
+the public one shows a single bracket under HyperbandPruner; ``study._storage``;
+``trial._trial_id``; ``distribution._contains``).
+"""
+
+from optuna_snn.history.attributes import (
+    TAG_KEY,
+    SamplerTag,
+    digest,
+    has_given_params,
+    read_tag,
+    study_digest,
+    write_constraints,
+    write_hyper,
+    write_point,
+    write_tag,
+)
+from optuna_snn.history.observe import observe
+from optuna_snn.history.parameters import to_params, to_points, to_space
+from optuna_snn.history.records import History, Record, Snapshot, parse, read_state, read_trials
+
+__all__ = [
+    "TAG_KEY",
+    "History",
+    "Record",
+    "SamplerTag",
+    "Snapshot",
+    "digest",
+    "has_given_params",
+    "observe",
+    "parse",
+    "read_state",
+    "read_tag",
+    "read_trials",
+    "study_digest",
+    "to_params",
+    "to_points",
+    "to_space",
+    "write_constraints",
+    "write_hyper",
+    "write_point",
+    "write_tag",
+]

@@ -1,0 +1,75 @@
+"""Optuna's parameters and distributions <-> points of the unit cube."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from optuna_snn.scbo.space import Array, Categorical, Numeric, SearchSpace
+
+
+def to_space(distributions: Mapping[str, BaseDistribution]) -> SearchSpace:
+    """Optuna's distributions as dimensions of the unit cube, in the order of their names."""
+    return SearchSpace(tuple(_to_dimension(d) for _, d in sorted(distributions.items())))
+
+
+def _to_dimension(distribution: BaseDistribution) -> Numeric | Categorical:
+    if isinstance(distribution, CategoricalDistribution):
+        return Categorical(len(distribution.choices))
+    if isinstance(distribution, IntDistribution):
+        return Numeric(
+            distribution.low, distribution.high, distribution.log, float(distribution.step)
+        )
+    if isinstance(distribution, FloatDistribution):
+        return Numeric(distribution.low, distribution.high, distribution.log, distribution.step)
+    raise ValueError(f"Distributions of type {type(distribution).__name__} are not supported.")
+
+
+def to_points(
+    params: Iterable[Mapping[str, Any]],
+    distributions: Mapping[str, BaseDistribution],
+    space: SearchSpace,
+) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Parameters of trials -> snapped points (n, d), and which of them lie in the space.
+
+    A trial that lacks a parameter or has it outside the present bounds is not in the space; its
+    row is NaN.
+    """
+    names = sorted(distributions)
+    rows = [[_internal(p, name, distributions[name]) for name in names] for p in params]
+    values = np.array(rows, dtype=float).reshape(len(rows), len(names))
+    is_inside = np.isfinite(values).all(axis=1)
+    x = np.full(values.shape, np.nan)
+    x[is_inside] = space.snap(space.encode(values[is_inside]))
+    return x, is_inside
+
+
+def _internal(params: Mapping[str, Any], name: str, distribution: BaseDistribution) -> float:
+    if name not in params:
+        return math.nan
+    try:
+        value = distribution.to_internal_repr(params[name])
+    except ValueError:
+        return math.nan
+    return value if distribution._contains(value) else math.nan
+
+
+def to_params(
+    x: Array, distributions: Mapping[str, BaseDistribution], space: SearchSpace
+) -> dict[str, Any]:
+    """A point (d,) -> the user's values, as plain Python numbers and choices."""
+    values = space.decode(x[None])[0]
+    return {
+        name: distribution.to_external_repr(float(value))
+        for (name, distribution), value in zip(sorted(distributions.items()), values, strict=True)
+    }
