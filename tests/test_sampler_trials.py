@@ -11,8 +11,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import Trial, TrialState
 
 from optuna_snn import SCBOSampler
-from optuna_snn.history import History, read_state, read_tag, to_space
-from optuna_snn.sampler import observe
+from optuna_snn.history import History, observe, read_state, read_tag, to_space
 from optuna_snn.scbo.trust_region import Settings
 from tests.helpers import bowl, finished_trial, n_modelled, optimised, params_of
 
