@@ -7,9 +7,9 @@ neuron came to stand for which digit; 400 digits that the network has never met 
 is. Guessing gives 10 %. Every digit is on show for a tenth of a second of the network's life.
 
 Twelve hyperparameters are tuned (`STDP_DIGITS`), and most combinations are hopeless: thresholds
-out of reach, inputs too faint, inhibition that strikes everyone dumb. Five random networks out of
-six fall silent. `SpikeActivityPruner` notices after a few dozen digits, and `SCBOSampler` learns
-from every silence where not to look again.
+out of reach, inputs too faint, inhibitory neurons that nothing wakes. Nearly nine of ten random
+networks fall silent. `SpikeActivityPruner` notices after a few dozen digits, and `SCBOSampler`
+learns from every silence where not to look again.
 
 Run it:   optuna-snn run studies/stdp_digits.py --n-trials 60 --workers 2
 Then:     change a bound in STDP_DIGITS, the setup below, or the pruner, and run it again.

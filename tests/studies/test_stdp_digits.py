@@ -53,10 +53,9 @@ def test_the_study_file_says_what_a_run_needs_to_know(study_file: ModuleType) ->
 def test_most_random_networks_are_silent_and_found_out_within_a_few_dozen_digits(
     study_file: ModuleType,
 ) -> None:
-    """88 % of random networks were silent (n = 120), 85 % within 128 digits (n = 200).
+    """88 % of 120 random networks were silent, half of them found out within 48 digits.
 
-    At 80 %, the least that the study should have, 20 trials have fewer than 13 silent ones with a
-    probability of 3 %.
+    At 80 %, the least that the study should have, fewer than 13 of 20 would be with 3 %.
     """
     study = optuna.create_study(
         direction="maximize",
