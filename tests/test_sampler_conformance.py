@@ -15,6 +15,7 @@ from optuna.testing.pytest_samplers import (
 from optuna_snn import SCBOSampler
 
 
+@pytest.mark.slow
 class TestSCBOSampler(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:

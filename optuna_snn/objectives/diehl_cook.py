@@ -45,6 +45,9 @@ TC_TRACE_MS = 20.0
 LARGEST_INITIAL_WEIGHT = 0.3
 WEIGHT_RANGE = (0.0, 1.0)
 
+POSITIVE = ("norm", "e_tc_decay_ms", "i_tc_decay_ms", "tc_theta_decay_ms")
+NOT_NEGATIVE = ("nu_pre", "nu_post", "strength_exc_mv", "strength_inh_mv", "theta_plus_mv")
+
 # Threads of one process share torch's global generator, so they simulate one batch at a time.
 _global_generator = threading.Lock()
 
@@ -95,16 +98,12 @@ class DiehlCookConfig:
             value = checked_real(field.name, getattr(self, field.name))
             if not math.isfinite(value):
                 raise ValueError(f"{field.name} must be finite, got {value!r}.")
-            is_decay = field.name.endswith("tc_decay_ms") or field.name == "tc_theta_decay_ms"
-            if (is_decay or field.name == "norm") and value <= 0:
+            if field.name in POSITIVE and value <= 0:
                 raise ValueError(f"{field.name} must be > 0, got {value!r}.")
             if field.name in NOT_NEGATIVE and value < 0:
                 raise ValueError(f"{field.name} must be >= 0, got {value!r}.")
         if self.nu_pre == self.nu_post == 0:
             raise ValueError("nu_pre and nu_post are both 0: such a network never learns.")
-
-
-NOT_NEGATIVE = ("nu_pre", "nu_post", "strength_exc_mv", "strength_inh_mv", "theta_plus_mv")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ A trial that is pruned ends in its training; nothing is assigned or validated th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -72,7 +73,9 @@ class STDPSetup:
             checked_integer("n_assign", self.n_assign, at_least=1)
         if not 0 < checked_real("intensity_hz", self.intensity_hz) <= 1000:
             raise ValueError(f"Need 0 < intensity_hz <= 1000, got {self.intensity_hz!r}.")
-        if torch.device(self.device).type == "cuda" and not torch.cuda.is_available():
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
+            raise ValueError(f'device must be "cpu", "cuda" or "cuda:<i>", got {self.device!r}.')
+        if self.device != "cpu" and not torch.cuda.is_available():
             raise ValueError(f'There is no CUDA device for device={self.device!r}; use "cpu".')
 
 

@@ -255,7 +255,8 @@ def test_wrong_options_are_refused_before_the_first_trial(
         ({"batch_size": 0}, "batch_size must be an integer >= 1"),
         ({"n_assign": 0}, "n_assign must be an integer >= 1"),
         ({"intensity_hz": 2000.0}, "intensity_hz <= 1000, got 2000.0"),
-        ({"device": "cuda"}, "no CUDA device"),
+        ({"device": "cuda:0"}, "no CUDA device"),
+        ({"device": "gpu"}, "device must be .* got 'gpu'"),
     ],
 )
 def test_a_setup_out_of_range_is_refused(
