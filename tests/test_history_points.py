@@ -1,6 +1,7 @@
 """Parameters of trials become points of the unit cube, and points parameters."""
 
 import numpy as np
+import optuna
 import pytest
 from optuna.distributions import (
     BaseDistribution,
@@ -10,6 +11,7 @@ from optuna.distributions import (
 )
 
 from optuna_snn import history
+from tests.helpers import finished_trial
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "choice": CategoricalDistribution([None, True, 1.5, "z"]),
@@ -53,3 +55,12 @@ def test_parameters_outside_the_space_are_told_apart(change: dict[str, object]) 
     x, is_inside = history.to_points([good, bad], DISTRIBUTIONS, history.to_space(DISTRIBUTIONS))
     assert is_inside.tolist() == [True, False]
     assert np.isnan(x[1]).all() and np.isfinite(x[0]).all()
+
+
+@pytest.mark.parametrize("stored", ['{"epoch": 0}', '{"length": 0.8, "of": "another version"}'])
+def test_a_tag_of_another_version_is_no_tag(stored: str) -> None:
+    study = optuna.create_study()
+    study.add_trial(finished_trial({"x": 0.5}, 1.0))
+    trial = study.get_trials(deepcopy=False)[0]
+    trial.system_attrs[history.TAG_KEY] = stored
+    assert history.read_tag(trial) is None

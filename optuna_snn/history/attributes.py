@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,14 +40,23 @@ class SamplerTag(NamedTuple):
     ask_seconds: float
 
 
+OWN_FIELDS = ("center", "predicted_feasible", "ask_seconds")
+TAG_FIELDS = {field.name for field in fields(Tag)} | {*OWN_FIELDS}
+
+
 def read_tag(trial: FrozenTrial) -> SamplerTag | None:
-    """What the sampler wrote beside a trial; None for enqueued, added and foreign trials."""
+    """What the sampler wrote beside a trial; None for enqueued, added and foreign trials.
+
+    A tag of other fields, from another version of the package, counts as none.
+    """
     stored = trial.system_attrs.get(TAG_KEY)
     if stored is None:
         return None
-    fields = json.loads(stored)
-    extra = {name: fields.pop(name) for name in ("center", "predicted_feasible", "ask_seconds")}
-    return SamplerTag(Tag(**fields), **extra)
+    values = json.loads(stored)
+    if values.keys() != TAG_FIELDS:
+        return None
+    extra = {name: values.pop(name) for name in OWN_FIELDS}
+    return SamplerTag(Tag(**values), **extra)
 
 
 def write_tag(study: Study, trial: FrozenTrial, tag: SamplerTag) -> None:

@@ -46,7 +46,8 @@ class Numeric:
         """Number of values, infinite where continuous."""
         if self.step is None:
             return math.inf
-        return round((self.high - self.low) / self.step) + 1
+        # Divided before subtracting: bounds of +-1e308 must not overflow.
+        return round(self.high / self.step - self.low / self.step) + 1
 
     def encode(self, values: Array) -> Array:
         """Map values in the user's units to [0, 1]; values outside the bounds are clipped."""

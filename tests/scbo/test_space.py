@@ -148,3 +148,7 @@ def test_counts_of_levels_and_points() -> None:
     assert MIXED.n_points == np.inf
     assert SearchSpace((Categorical(3), Numeric(0, 4, step=2.0))).n_points == 9
     assert SearchSpace((Categorical(10**6),) * 60).n_points == np.inf  # beyond floats, no warning
+
+
+def test_the_levels_of_the_widest_grid_can_be_counted() -> None:
+    assert Numeric(-1e308, 1e308, step=1e300).n_levels == 200_000_001
