@@ -3,7 +3,7 @@
 
 PYTHON  ?= python3
 VENV    ?= .venv
-TRIALS  ?= 60
+TRIALS  ?= 90
 WORKERS ?= 2
 NEW     ?=
 
