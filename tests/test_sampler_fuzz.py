@@ -17,6 +17,8 @@ from optuna.trial import TrialState
 from optuna_snn import SCBOSampler
 from tests.helpers import finished_trial, tag
 
+pytestmark = pytest.mark.slow
+
 N_HISTORIES, N_QUICK = 300, 10
 STATES = [TrialState.COMPLETE] * 4 + [TrialState.PRUNED] * 2 + [TrialState.FAIL]
 
@@ -115,7 +117,6 @@ def test_an_ask_after_a_random_history_stays_in_range(seed: int) -> None:
     assert_asks_stay_in_range(seed)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("first", range(N_QUICK, N_HISTORIES, 58))
 def test_asks_after_many_random_histories_stay_in_range(first: int) -> None:
     for seed in range(first, first + 58):

@@ -21,6 +21,8 @@ from optuna_snn.history import read_state, read_tag
 from optuna_snn.scbo.fold import Tag
 from tests.helpers import START, bowl, finished_trial, params_of
 
+pytestmark = pytest.mark.slow
+
 OPTIONS: dict[str, Any] = {"seed": 3, "n_startup_trials": 3, "failure_tolerance": 2}
 
 SCRIPT = """
@@ -78,13 +80,11 @@ def elsewhere(stored: Path) -> Iterator[dict[str, Any]]:
     yield json.loads(done.stdout)
 
 
-@pytest.mark.slow
 def test_another_process_reads_the_same_state(stored: Path, elsewhere: dict[str, Any]) -> None:
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{stored}")
     assert repr(read_state(study, SCBOSampler(**OPTIONS)._settings)) == elsewhere["state"]
 
 
-@pytest.mark.slow
 def test_another_process_goes_on_as_this_one_would(
     stored: Path, elsewhere: dict[str, Any]
 ) -> None:
@@ -96,7 +96,6 @@ def test_another_process_goes_on_as_this_one_would(
     assert params_of(study)[-2:] == elsewhere["next"]
 
 
-@pytest.mark.slow
 def test_a_seed_reproduces_a_study_in_another_process(elsewhere: dict[str, Any]) -> None:
     study = optuna.create_study(sampler=SCBOSampler(**OPTIONS))
     study.optimize(mixed, n_trials=7)

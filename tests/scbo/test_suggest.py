@@ -19,6 +19,8 @@ from optuna_snn.scbo.suggest import (
 )
 from tests.helpers import MIXED, cube
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 TINY = SearchSpace((Numeric(0, 3, step=1.0), Categorical(3), Numeric(1, 4, True, 1.0)))
 
