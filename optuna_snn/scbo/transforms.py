@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 Array = npt.NDArray[np.float64]
 
@@ -88,14 +87,3 @@ def clip_objective(y: Array) -> Array:
     finite = y[np.isfinite(y)]
     best, worst = (float(finite.max()), float(finite.min())) if len(finite) else (0.0, 0.0)
     return np.where(y == np.inf, best, np.where(y == -np.inf, worst, y))
-
-
-def gaussian_copula(y: Array) -> Array:
-    """Normal scores of the ranks, ties at their mean rank: the paper's transform. (n,)."""
-    known = ~np.isnan(y)
-    scores = np.full_like(y, np.nan)
-    values, inverse, counts = np.unique(y[known], return_inverse=True, return_counts=True)
-    if len(values):
-        mean_rank = np.cumsum(counts) - (counts - 1) / 2
-        scores[known] = ndtri((mean_rank[inverse] - 0.5) / known.sum())
-    return scores

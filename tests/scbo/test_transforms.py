@@ -3,12 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy import stats
 
 from optuna_snn.scbo.transforms import (
     bilog,
     compress_bad_tail,
-    gaussian_copula,
     typical_size,
     warp_constraints,
 )
@@ -116,15 +114,3 @@ def test_infinite_objectives_count_as_the_best_and_the_worst_finite_one() -> Non
     z = compress_bad_tail(np.array([np.inf, 2.0, 1.0, -1.0, -np.inf]))
     assert z[0] == z[1] > z[2] > z[3] == z[4]
     assert (compress_bad_tail(np.array([np.inf, -np.inf])) == 0).all()
-
-
-@repeatable
-@given(hnp.arrays(float, st.integers(1, 15), elements=st.sampled_from([*range(6), np.nan])))
-def test_copula_scores_are_normal_quantiles_of_mean_ranks(y: np.ndarray) -> None:
-    scores = gaussian_copula(y)
-    known = ~np.isnan(y)
-    if known.any():
-        ranks = stats.rankdata(y[known])
-        expected = stats.norm.ppf((ranks - 0.5) / known.sum())
-        assert scores[known] == pytest.approx(expected, abs=1e-12)
-    assert np.isnan(scores[~known]).all()
