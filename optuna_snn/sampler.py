@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-MIN_STARTUP_TRIALS, STARTUP_TRIALS_PER_DIM = 10, 2
+MIN_STARTUP_TRIALS = 10
+"""Least size of the initial design; in many dimensions it has d + 1 trials, what a model needs.
+Where most of a space is infeasible, every further trial of the design is most likely lost."""
 TRIALS_PER_REFIT = 50
 """Hyperparameters are fitted again after one new trial in this many, and at least at each of the
 first trials: n trials wait for n / TRIALS_PER_REFIT more."""
@@ -51,7 +53,7 @@ class SCBOSampler(BaseSampler):
     Args:
         n_startup_trials:
             Trials of the initial design (scrambled Sobol points), of each epoch. None is
-            ``max(10, 2 * n_dims)``.
+            ``max(10, n_dims + 1)``.
         seed:
             Seed of the initial design and of all draws; a trial's random stream follows from it
             and the trial's number, so that workers with one seed draw different points. None
@@ -242,10 +244,9 @@ class SCBOSampler(BaseSampler):
         Also beyond its size while too few results are in for a model: d + 1, or the design's size
         if that is smaller.
         """
-        n_startup = self._n_startup_trials or max(
-            MIN_STARTUP_TRIALS, STARTUP_TRIALS_PER_DIM * space.n_dims
-        )
-        n_needed = min(n_startup, space.n_dims + 1)
+        n_for_model = space.n_dims + 1
+        n_startup = self._n_startup_trials or max(MIN_STARTUP_TRIALS, n_for_model)
+        n_needed = min(n_startup, n_for_model)
         return snapshot.n_started < n_startup or snapshot.n_informative < n_needed
 
     def _design_point(

@@ -61,8 +61,8 @@ def test_several_objectives_are_refused() -> None:
         study.ask().suggest_float("x", 0, 1)
 
 
-@pytest.mark.parametrize(("n_dims", "n_startup"), [(1, 10), (4, 10), (7, 14)])
-def test_the_initial_design_has_ten_trials_or_two_for_each_dimension(
+@pytest.mark.parametrize(("n_dims", "n_startup"), [(1, 10), (4, 10), (12, 13)])
+def test_the_initial_design_has_ten_trials_or_one_more_than_dimensions(
     n_dims: int, n_startup: int
 ) -> None:
     study = optuna.create_study(sampler=SCBOSampler(seed=0))
