@@ -2,8 +2,8 @@
 
 Standardised outputs, one exact Gaussian process each, fitted from scratch at every step (noise at
 most 1e-3, lengthscales in [0.005, 4]); box of side 0.8 around the best point; Sobol candidates
-with a 20 / d mask; one exact joint posterior sample of objective and constraints on all candidates;
-success tolerance 10, failure tolerance ceil(max(4 / q, d / q)). Floats only, one process only: its
+with a 20 / d mask; one exact joint posterior sample of all outputs on all candidates; success
+tolerance 10, failure tolerance ceil(max(4 / q, d / q)). Floats only, one process only: its
 state is in this object. Where the tutorial stops (a box below 2^-7) it goes on with a box of 0.8.
 """
 
