@@ -16,6 +16,7 @@ Symbols as in `surrogate`, and: F random features, S draws of each output, r poi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,10 +24,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from optuna_snn.scbo.surrogate import Posterior, matern52, matern52_slope, square_distance
+from optuna_snn.scbo.surrogate import Posterior, matern52, square_distance
 
 N_FOURIER = 1024
 """Random features per draw; the error of the prior's covariance is about 1 / sqrt(N_FOURIER)."""
+
+CHUNK = 256
+"""Points whose waves are computed together: they stay in the processor's cache."""
+
+Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -54,34 +60,67 @@ class Path:
 
     def __call__(self, features: Tensor) -> Tensor:
         """Values of the draws at (r, p) features: (B, S, r)."""
-        outputs = []
-        for b, inverse in enumerate(self.inverse_lengthscales):
-            scaled = features * inverse
-            waves = torch.cos(scaled @ self.directions + self.phases)
-            cross = matern52(square_distance(scaled, self.X * inverse))
-            outputs.append(self.amplitudes[b] @ waves.mT + self.update[b] @ cross.mT)
-        values = torch.stack(outputs) + self.mean[:, None, None]
-        return self.offset[:, None, None] + self.scale[:, None, None] * values
+        return torch.stack([self.output(b, features) for b in range(len(self.scale))])
 
-    def with_gradient(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Values (B, S) and gradients (B, S, p) at one point's features (p,)."""
-        angles = (features * self.inverse_lengthscales) @ self.directions + self.phases
-        value = (self.amplitudes @ torch.cos(angles)[:, :, None])[..., 0]
-        pull = -torch.sin(angles)[:, None, :] * self.amplitudes
-        gradient = (pull @ self.directions.mT) * self.inverse_lengthscales[:, None, :]
-
-        squared = self.inverse_lengthscales**2
-        difference = features - self.X
-        square = squared @ (difference**2).mT
-        value = value + (self.update @ matern52(square)[:, :, None])[..., 0]
-        slope = -matern52_slope(square)[:, None, :] * self.update
-        gradient = gradient + (slope @ difference) * squared[:, None, :]
-        value = self.offset[:, None] + self.scale[:, None] * (value + self.mean[:, None])
-        return value, self.scale[:, None, None] * gradient
+    def output(self, b: int, features: Tensor) -> Tensor:
+        """Values of one output's draws at (r, p) features: (S, r)."""
+        inverse = self.inverse_lengthscales[b]
+        directions, X = self.directions * inverse[:, None], self.X * inverse
+        chunks = []
+        for part in features.split(CHUNK):
+            waves = torch.addmm(self.phases, part, directions).cos_()
+            cross = matern52(square_distance(part * inverse, X))
+            chunks.append(self.amplitudes[b] @ waves.mT + self.update[b] @ cross.mT)
+        values = (
+            torch.cat(chunks, dim=1) if chunks else self.update.new_empty(self.update.shape[1], 0)
+        )
+        return self.offset[b] + self.scale[b] * (values + self.mean[b])
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float64) -> Path:
         """The same draws elsewhere, or rounded to another precision."""
         return replace(self, **{name: t.to(device, dtype) for name, t in vars(self).items()})
+
+
+class PointPath:
+    """A path as NumPy arrays, for values and gradients at single points.
+
+    A climb asks for one point at a time, where the overhead of tensors would outweigh the work.
+    """
+
+    def __init__(self, path: Path, outputs: Sequence[int]) -> None:
+        """Take over some of the path's outputs (B of them)."""
+        local = path.to(torch.device("cpu"))
+        arrays = {name: tensor.numpy() for name, tensor in vars(local).items()}
+        self._X = arrays["X"]
+        self._directions, self._phases = arrays["directions"], arrays["phases"]
+        self._inverse = arrays["inverse_lengthscales"][list(outputs)]
+        self._amplitudes = arrays["amplitudes"][list(outputs)].astype(np.float32)
+        self._update = arrays["update"][list(outputs)]
+        self._level = (arrays["mean"] + arrays["offset"] / arrays["scale"])[list(outputs)]
+        self.n_draws: int = self._update.shape[1]
+
+    def __call__(self, features: Array) -> tuple[Array, Array]:
+        """Values (B, S) and gradients (B, S, p) at one point's features (p,).
+
+        In units of the outputs' standard deviation, and so of the outputs' signs. The waves are
+        rounded to single precision, an error of about 1e-6.
+        """
+        B, S, F = self._amplitudes.shape
+        angles = (features * self._inverse) @ self._directions + self._phases
+        angles = angles.astype(np.float32)
+        values = (self._amplitudes @ np.cos(angles)[:, :, None])[..., 0].astype(np.float64)
+        pull = (self._amplitudes * np.sin(angles)[:, None, :]).reshape(B * S, F)
+        gradients = (pull @ self._directions.T).reshape(B, S, -1) * -self._inverse[:, None, :]
+
+        squared = self._inverse**2
+        difference = features - self._X
+        s = np.sqrt(5.0 * (squared @ (difference**2).T))
+        decay = np.exp(-s)
+        values += (self._update @ ((1.0 + s + s**2 / 3.0) * decay)[:, :, None])[..., 0]
+        slope = self._update * (5.0 / 3.0 * (1.0 + s) * decay)[:, None, :]
+        pulled = (slope.reshape(B * S, -1) @ difference).reshape(B, S, -1)
+        gradients -= pulled * squared[:, None, :]
+        return values + self._level[:, None], gradients
 
 
 def draw_path(

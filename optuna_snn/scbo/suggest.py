@@ -25,7 +25,7 @@ from optuna_snn.scbo.candidates import (
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.paths import draw_path
 from optuna_snn.scbo.space import Array, SearchSpace
-from optuna_snn.scbo.thompson import N_STARTS, evaluate, merit_order, refine
+from optuna_snn.scbo.thompson import N_STARTS, evaluate, merit_order, refine, screen
 from optuna_snn.scbo.transforms import compress_bad_tail, warp_constraints
 
 _logger = logging.getLogger(__name__)
@@ -90,8 +90,8 @@ def suggest(
         return Suggestion(x, hyper, _probability_of_feasibility(posterior, space, x))
 
     screening = path.to(device, torch.float32)
-    order = merit_order(evaluate(screening, space, candidates))
-    refined = refine(path, space, box, candidates[order[:N_STARTS]], rng)
+    order, active = screen(screening, space, candidates)
+    refined = refine(path, space, box, candidates[order[:N_STARTS]], rng, active)
     finalists = np.concatenate([refined, candidates[order[:MAX_FINALISTS]]])
     ranked = finalists[merit_order(evaluate(path, space, finalists))]
     x = _first_allowed(space, known, ranked, rng)

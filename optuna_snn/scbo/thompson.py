@@ -28,7 +28,7 @@ import torch
 from scipy.optimize import minimize
 
 from optuna_snn.scbo.candidates import Box, neighbours
-from optuna_snn.scbo.paths import Path
+from optuna_snn.scbo.paths import Path, PointPath
 from optuna_snn.scbo.space import Array, SearchSpace
 
 
@@ -43,6 +43,8 @@ class Draws(NamedTuple):
 
 MARGIN = 1e-6
 """Drawn constraints are asked to hold by this much in refinement, against rounding."""
+N_PILOT = 128
+"""Candidates drawn on all outputs first, to learn which constraints matter."""
 N_STARTS = 3
 N_ITERATIONS = 30
 N_ROUNDS = 2
@@ -66,26 +68,75 @@ def evaluate(path: Path, space: SearchSpace, x: Array) -> Draws:
     return Draws(values[0].mean(axis=0), values[1:])
 
 
+class Screened(NamedTuple):
+    """Indices of candidates from best to worst; and the constraints that may decide (k,)."""
+
+    order: npt.NDArray[np.int64]
+    active: npt.NDArray[np.int64]
+
+
+def screen(path: Path, space: SearchSpace, x: Array) -> Screened:
+    """Rank the candidates x (r, d) as `merit_order` does, drawing no more than that takes.
+
+    Most candidates fail one of the few constraints that matter within the box: the constraints
+    are drawn in turn, the most often violated first, and only on what is left. The candidates that
+    fall are ranked by how late they do, if any is feasible; if none is, all are fully ranked.
+    A constraint is active if it is violated by one of the first candidates.
+    """
+    pilot = evaluate(path, space, x[:N_PILOT])
+    holds = (pilot.constraints <= 0.0).all(axis=1)
+    active = np.flatnonzero(~holds.all(axis=1))
+    if len(x) <= N_PILOT:
+        return Screened(merit_order(pilot), active)
+    if not holds.all(axis=0).any():
+        return Screened(merit_order(evaluate(path, space, x)), active)
+
+    features = torch.as_tensor(space.features(x), dtype=path.X.dtype, device=path.X.device)
+    n_held = np.zeros(len(x), dtype=np.int64)
+    left = torch.arange(len(x), device=path.X.device)
+    for j in np.argsort(holds.mean(axis=1), kind="stable"):
+        is_held = path.output(1 + int(j), features[left]) <= 0.0
+        left = left[is_held.all(dim=0)]
+        n_held[left.cpu().numpy()] += 1
+    objective = np.full(len(x), -np.inf)
+    drawn: Array = path.output(0, features[left]).mean(dim=0).double().cpu().numpy()
+    objective[left.cpu().numpy()] = drawn
+    return Screened(np.lexsort((-objective, -n_held)), active)
+
+
 def refine(
-    path: Path, space: SearchSpace, box: Box, starts: Array, rng: np.random.Generator
+    path: Path,
+    space: SearchSpace,
+    box: Box,
+    starts: Array,
+    rng: np.random.Generator,
+    active: npt.NDArray[np.int64] | None = None,
 ) -> Array:
     """Climb from each start (k, d) to a constrained maximum of the draws within the box.
+
+    active: the constraints that the climb minds, None is all; when its end is judged all count.
 
     Continuous coordinates move along gradients (SLSQP), discrete ones to better neighbours, in
     turns. Returns the points (k, d); none is worse than its start.
     """
-    local = path.to(torch.device("cpu"))
-    return np.stack([_climb(local, space, box, x, rng) for x in starts])
+    outputs = range(len(path.scale)) if active is None else [0, *(1 + active)]
+    local, at_point = path.to(torch.device("cpu")), PointPath(path, outputs)
+    return np.stack([_climb(local, at_point, space, box, x, rng) for x in starts])
 
 
 def _climb(
-    path: Path, space: SearchSpace, box: Box, start: Array, rng: np.random.Generator
+    path: Path,
+    at_point: PointPath,
+    space: SearchSpace,
+    box: Box,
+    start: Array,
+    rng: np.random.Generator,
 ) -> Array:
     best = start
     for _ in range(N_ROUNDS):
         tried = [best]
         if not space.is_discrete.all():
-            tried.append(_slide(path, space, box, best))
+            tried.append(_slide(path, at_point, space, box, best))
         around = neighbours(space, tried[-1], rng)
         x = np.concatenate([np.stack(tried), around[_is_within(space, box, around)]])
         first = int(merit_order(evaluate(path, space, x))[0])
@@ -107,30 +158,28 @@ def _is_within(space: SearchSpace, box: Box, x: Array) -> npt.NDArray[np.bool_]:
     return np.asarray(is_inside[:, numeric].all(axis=1))
 
 
-def _slide(path: Path, space: SearchSpace, box: Box, start: Array) -> Array:
+def _slide(path: Path, at_point: PointPath, space: SearchSpace, box: Box, start: Array) -> Array:
     """Move the continuous coordinates of (d,) to a local constrained maximum. Returns (d,)."""
     moving = np.flatnonzero(~space.is_discrete)
-    features = torch.as_tensor(space.features(start[None])[0])
-    index = torch.as_tensor(np.searchsorted(space.feature_dims, moving))
-    n_draws = path.amplitudes.shape[1]
+    features = space.features(start[None])[0]
+    index = np.searchsorted(space.feature_dims, moving)
 
     def at(z: Array) -> tuple[Array, Array]:
         """Mean objective and all constraint draws in standardised units, and their gradients."""
-        point = features.clone()
-        point[index] = torch.as_tensor(z)
-        values, gradients = path.with_gradient(point)
-        values = values / path.scale[:, None]
-        slopes = gradients[..., index] / path.scale[:, None, None]
+        point = features.copy()
+        point[index] = z
+        values, slopes = at_point(point)
+        slopes = slopes[..., index]
         return (
-            torch.cat([values[:1].mean(1), values[1:].flatten()]).numpy(),
-            torch.cat([slopes[:1].mean(1), slopes[1:].flatten(0, 1)]).numpy(),
+            np.append(values[0].mean(), values[1:]),
+            np.concatenate([slopes[0].mean(axis=0)[None], slopes[1:].reshape(-1, len(index))]),
         )
 
     z = start[moving]
     bounds = np.stack([np.minimum(box.low[moving], z), np.maximum(box.high[moving], z)], axis=1)
     end = start.copy()
     memo = _Memo(at)
-    first_draws = slice(1, None, n_draws)
+    first_draws = slice(1, None, at_point.n_draws)
     if (memo(z)[0][1:] > 0.0).any():
         z = _least_violation(memo, z, bounds, first_draws)
     if (memo(z)[0][1:] <= 0.0).all():

@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 
 from optuna_snn.scbo import surrogate
-from optuna_snn.scbo.paths import Path, draw_path
+from optuna_snn.scbo.paths import Path, PointPath, draw_path
 from optuna_snn.scbo.surrogate import Hyperparameters, Posterior
 
 CPU = torch.device("cpu")
@@ -125,21 +125,40 @@ def example_path(n_draws: int = 2) -> Path:
 
 def test_gradients_are_finite_differences() -> None:
     path, h = example_path(), 1e-6
+    at_point, scale = PointPath(path, [0, 1]), path.scale[:, None]
     for point in [*TEST_POINTS[:3], posterior().data.X[0].numpy() + 1e-3]:
-        value, gradient = path.with_gradient(torch.as_tensor(point))
-        torch.testing.assert_close(value, path(torch.as_tensor(point[None]))[..., 0])
+        value, gradient = at_point(point)
+        expected = path(torch.as_tensor(point[None]))[..., 0] / scale
+        # Waves in single precision.
+        torch.testing.assert_close(torch.as_tensor(value), expected, rtol=0, atol=1e-5)
         for k in range(3):
             step = h * np.eye(3)[k]
             ends = torch.as_tensor(np.stack([point + step, point - step]))
             slope = (path(ends)[..., 0] - path(ends)[..., 1]) / (2 * h)
             # Rounding of values up to 20 over h: 20 * 1e-16 / 1e-6 = 2e-9; truncation ~ h.
-            torch.testing.assert_close(gradient[..., k], slope, rtol=1e-4, atol=1e-4)
+            found = torch.as_tensor(gradient[..., k])
+            torch.testing.assert_close(found, slope / scale, rtol=1e-4, atol=1e-4)
+
+
+def test_a_point_path_of_some_outputs_is_that_part_of_all() -> None:
+    path, point = example_path(), TEST_POINTS[0]
+    every, second = PointPath(path, [0, 1])(point), PointPath(path, [1])(point)
+    for whole, part in zip(every, second, strict=True):
+        assert part == pytest.approx(whole[1:], abs=1e-6)
+
+
+def test_one_output_of_many_points_is_that_row_of_all() -> None:
+    path = example_path()
+    features = torch.as_tensor(np.random.default_rng(0).random((600, 3)))  # several chunks
+    for b in range(2):
+        torch.testing.assert_close(path.output(b, features), path(features)[b])
+    assert path.output(0, features[:0]).shape == (2, 0)
 
 
 def test_the_gradient_is_finite_at_a_training_point() -> None:
     post = posterior()
-    value, gradient = example_path().with_gradient(post.data.X[0])
-    assert torch.isfinite(value).all() and torch.isfinite(gradient).all()
+    value, gradient = PointPath(example_path(), [0, 1])(post.data.X[0].numpy())
+    assert np.isfinite(value).all() and np.isfinite(gradient).all()
 
 
 def test_the_same_seed_gives_the_same_path_and_another_seed_another() -> None:

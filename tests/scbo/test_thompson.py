@@ -11,7 +11,7 @@ from optuna_snn.scbo.candidates import Box, draw_candidates, make_box
 from optuna_snn.scbo.paths import Path, draw_path
 from optuna_snn.scbo.space import Categorical, Numeric, SearchSpace
 from optuna_snn.scbo.surrogate import Hyperparameters
-from optuna_snn.scbo.thompson import MARGIN, Draws, evaluate, merit_order, refine
+from optuna_snn.scbo.thompson import MARGIN, Draws, evaluate, merit_order, refine, screen
 from tests.helpers import MIXED, cube
 
 DISCRETE = SearchSpace((Numeric(0, 9, step=1.0), Categorical(4), Numeric(1, 50, True, 1.0)))
@@ -79,6 +79,40 @@ def test_evaluation_is_the_path_at_the_features() -> None:
     # Up to rounding: sums may run in another order each time.
     assert draws.objective == pytest.approx(values[0].mean(axis=0), abs=1e-9)
     assert draws.constraints == pytest.approx(values[1:], abs=1e-9)
+
+
+@pytest.mark.parametrize("n_constraints", [0, 1, 4])
+@pytest.mark.parametrize("n_draws", [1, 3])
+def test_screening_finds_the_best_candidates_that_a_full_ranking_finds(
+    n_constraints: int, n_draws: int
+) -> None:
+    n_with_feasible = 0
+    for seed in range(6):
+        path = path_in(cube(3), n_constraints, seed, n_draws)
+        x = np.random.default_rng(seed).random((700, 3))
+        draws = evaluate(path, cube(3), x)
+        is_feasible = (draws.constraints <= 0).all(axis=(0, 1))
+        order, active = screen(path, cube(3), x)
+        assert sorted(order) == list(range(len(x)))
+        n_best = int(is_feasible.sum())
+        n_with_feasible += n_best > 0
+        expected = merit_order(draws)
+        n_compared = n_best if is_feasible[:128].any() else len(x)
+        assert order[:n_compared].tolist() == expected[:n_compared].tolist()
+        is_violated = (draws.constraints[:, :, :128] > 0).any(axis=(1, 2))
+        assert active.tolist() == np.flatnonzero(is_violated).tolist()
+    assert n_with_feasible >= 3
+
+
+def test_where_no_candidate_is_feasible_screening_ranks_by_violation() -> None:
+    rng = np.random.default_rng(0)
+    x, outputs = rng.random((15, 3)), rng.standard_normal((15, 2))
+    outputs[:, 1] = 5.0 + 0.1 * outputs[:, 1]
+    data = surrogate.make_data(x, outputs, np.arange(3), 3, torch.device("cpu"))
+    path = draw_path(surrogate.condition(data, surrogate.fit(data)), rng, 3)
+    candidates = rng.random((400, 3))
+    expected = merit_order(evaluate(path, cube(3), candidates))
+    assert screen(path, cube(3), candidates).order.tolist() == expected.tolist()
 
 
 def some_box(space: SearchSpace, seed: int, length: float) -> tuple[np.ndarray, Box, np.ndarray]:
