@@ -67,7 +67,7 @@ class Path:
         inverse = self.inverse_lengthscales[b]
         directions, X = self.directions * inverse[:, None], self.X * inverse
         chunks = []
-        for part in features.split(CHUNK):
+        for part in torch.split(features, CHUNK):
             waves = torch.addmm(self.phases, part, directions).cos_()
             cross = matern52(square_distance(part * inverse, X))
             chunks.append(self.amplitudes[b] @ waves.mT + self.update[b] @ cross.mT)

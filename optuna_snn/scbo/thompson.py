@@ -84,7 +84,7 @@ def screen(path: Path, space: SearchSpace, x: Array) -> Screened:
     A constraint is active if it is violated by one of the first candidates.
     """
     pilot = evaluate(path, space, x[:N_PILOT])
-    holds = (pilot.constraints <= 0.0).all(axis=1)
+    holds = np.all(pilot.constraints <= 0.0, axis=1)
     active = np.flatnonzero(~holds.all(axis=1))
     if len(x) <= N_PILOT:
         return Screened(merit_order(pilot), active)
