@@ -174,14 +174,14 @@ class SCBOSampler(BaseSampler):
         with one_thread_on_cpu():
             if self._is_initial(snapshot, space):
                 x = self._design_point(study, trial, snapshot, space, search_space)
-                suggestion = None
+                suggestion, center = None, None
             else:
-                suggestion = self._suggest(study, trial, snapshot, space, search_space)
+                suggestion, center = self._suggest(study, trial, snapshot, space, search_space)
                 x = suggestion.x
         params = history.to_params(x, search_space, space)
         if not history.has_given_params(trial, search_space):
             seconds = time.perf_counter() - started
-            self._write_tag(study, trial, snapshot, space, suggestion, seconds)
+            self._write_tag(study, trial, snapshot, space, suggestion, center, seconds)
         if math.isfinite(space.n_points):
             history.write_point(study, trial, params)
         return params
@@ -270,7 +270,7 @@ class SCBOSampler(BaseSampler):
         else:
             scramble = history.digest(self._seed, epoch)
         x: Array = space.snap(sobol(space.n_dims, 1, scramble, skip=trial.number))[0]
-        _, known = history.observe(snapshot, distributions, space)
+        known = history.observe(snapshot, distributions, space).known
         is_taken = len(unused(space, known, x[None])) == 0
         return draw_unused(space, known, self._rng(trial)) if is_taken else x
 
@@ -281,12 +281,13 @@ class SCBOSampler(BaseSampler):
         snapshot: Snapshot,
         space: SearchSpace,
         distributions: Mapping[str, BaseDistribution],
-    ) -> Suggestion:
+    ) -> tuple[Suggestion, int | None]:
+        """What to try next, and the number of the trial at the centre of its box."""
         import torch
 
         from optuna_snn.scbo.suggest import suggest
 
-        names, known = history.observe(snapshot, distributions, space)
+        names, known, survivors = history.observe(snapshot, distributions, space)
         signature = str(history.digest(sorted(distributions.items()), names))
         stored = snapshot.hyper
         is_warm = stored is not None and stored["signature"] == signature
@@ -304,7 +305,11 @@ class SCBOSampler(BaseSampler):
         )
         if suggestion.hyper is not None:
             history.write_hyper(study, trial, signature, len(known.x), suggestion.hyper)
-        return suggestion
+        incumbent = snapshot.state.incumbent
+        center = None if incumbent is None else incumbent.number
+        return suggestion, center if suggestion.survivor is None else survivors[
+            suggestion.survivor
+        ]
 
     def _write_tag(
         self,
@@ -313,10 +318,11 @@ class SCBOSampler(BaseSampler):
         snapshot: Snapshot,
         space: SearchSpace,
         suggestion: Suggestion | None,
+        center: int | None,
         seconds: float,
     ) -> None:
         """Tag the trial with the region that its point was chosen in."""
-        region, incumbent = snapshot.state.region, snapshot.state.incumbent
+        region = snapshot.state.region
         tag = Tag(
             epoch=region.epoch,
             generation=region.generation,
@@ -326,7 +332,6 @@ class SCBOSampler(BaseSampler):
             is_initial=suggestion is None,
         )
         predicted = None if suggestion is None else suggestion.predicted_feasible
-        center = None if incumbent is None else incumbent.number
         history.write_tag(study, trial, history.SamplerTag(tag, center, predicted, seconds))
 
     def _rng(self, trial: FrozenTrial, *more: int) -> np.random.Generator:

@@ -8,7 +8,8 @@ of the search; what a trial teaches depends on how it ended:
     PRUNED, some c > 0        its constraints and the trust region, as an infeasible result
     PRUNED, else              its value at the largest step, its constraints; not the region
     FAIL                      a point to keep away from, nothing else
-    RUNNING                   a pending point, a worker to count
+    RUNNING                   a pending point, a worker to count; presumed feasible where it has
+                              outlived the early stop (`survivors`)
     WAITING                   nothing
 
 The sign of a maximised objective is settled here: `scbo` always maximises.
@@ -31,6 +32,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn.history.attributes import POINT_KEY, latest_hyper, read_tag
+from optuna_snn.history.survivors import survivors
 from optuna_snn.scbo.fold import Outcome, State, fold, initial_state
 from optuna_snn.scbo.trust_region import Settings
 
@@ -64,6 +66,8 @@ class Snapshot:
     """Finished trials of this epoch that taught something."""
     pending: Sequence[Mapping[str, Any]]
     """Points of the other running trials, as far as they are known."""
+    survivors: Mapping[int, Mapping[str, Any]]
+    """Number -> point of those running trials of this epoch that are presumed feasible."""
     hyper: Mapping[str, Any] | None
     """The latest stored hyperparameters."""
 
@@ -74,6 +78,8 @@ class _StudyCache:
 
     records: list[Record] = field(default_factory=list)
     trial_ids: set[int] = field(default_factory=set)
+    stopped: list[int] = field(default_factory=list)
+    """Numbers of the trials that were stopped as infeasible, in the order in which they ended."""
     state: State | None = None
     space: dict[str, BaseDistribution] | None = None
 
@@ -113,14 +119,18 @@ class History:
         epoch = state.region.epoch
         running = [t for t in trials if t.state == TrialState.RUNNING]
         n_informative = sum(_epoch_of(r.outcome) >= epoch for r in cache.records if r.outcome)
-        n_running_here = sum(t.number < trial.number and _is_of_epoch(t, epoch) for t in running)
+        others = {t.number: t for t in running if t.number != trial.number}
+        here = [number for number, t in others.items() if _is_of_epoch(t, epoch)]
+        n_running = len(others) + 1
+        surviving = survivors(cache.stopped, here, n_running)
         return Snapshot(
             records=tuple(cache.records),
             state=state,
-            n_running=len(running) + (trial.number not in {t.number for t in running}),
-            n_started=n_informative + n_running_here,
+            n_running=n_running,
+            n_started=n_informative + sum(number < trial.number for number in here),
             n_informative=n_informative,
-            pending=[_point_of(t) for t in running if t.number != trial.number],
+            pending=[_point_of(t) for t in others.values()],
+            survivors={number: _point_of(others[number]) for number in surviving},
             hyper=latest_hyper(trials),
         )
 
@@ -150,10 +160,13 @@ class History:
         if is_late:
             for record in new:
                 bisect.insort(cache.records, record, key=lambda r: r.finished)
-            cache.state = fold(_outcomes(cache.records), self._settings)
+            cache.state, cache.stopped, new = None, [], cache.records
         else:
             cache.records.extend(new)
-            cache.state = fold(_outcomes(new), self._settings, cache.state)
+        cache.state = fold(_outcomes(new), self._settings, cache.state)
+        cache.stopped += [
+            o.number for o in _outcomes(new) if o.value is None and not o.is_feasible
+        ]
         return cache
 
 

@@ -62,11 +62,17 @@ def whole_cube(space: SearchSpace) -> Box:
 
 
 def draw_candidates(
-    space: SearchSpace, center: Array | None, box: Box, n: int, rng: np.random.Generator
+    space: SearchSpace,
+    center: Array | None,
+    box: Box,
+    n: int,
+    rng: np.random.Generator,
+    n_perturbed: int = PERTURBED_DIMS,
 ) -> Array:
     """Snapped points: the centre with a random part of its coordinates moved within the box.
 
-    With no centre all coordinates are drawn. Returns (n, d).
+    n_perturbed: expected number of moved coordinates. With no centre all are drawn.
+    Returns (n, d).
     """
     drawn = sobol(space.n_dims, n, int(rng.integers(2**31)))
     points = box.low + (box.high - box.low) * drawn
@@ -75,7 +81,7 @@ def draw_candidates(
         return space.snap(points)
     for j in np.flatnonzero(space.is_categorical):
         points[:, j] = _other_choice(drawn[:, j], center[j], space.n_levels[j])
-    is_perturbed = perturbation_mask(n, space.n_dims, rng)
+    is_perturbed = perturbation_mask(n, space.n_dims, rng, n_perturbed)
     _limit_flips(is_perturbed, space.is_categorical, box.max_flips, rng)
     return space.snap(np.where(is_perturbed, points, center))
 
@@ -87,9 +93,11 @@ def _other_choice(drawn: Array, here: float, n_choices: float) -> Array:
     return (choice + 0.5) / n_choices
 
 
-def perturbation_mask(n: int, n_dims: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Each coordinate with probability min(1, 20 / d), and at least one. (n, n_dims)."""
-    mask = rng.random((n, n_dims)) < min(1.0, PERTURBED_DIMS / n_dims)
+def perturbation_mask(
+    n: int, n_dims: int, rng: np.random.Generator, n_perturbed: int = PERTURBED_DIMS
+) -> npt.NDArray[np.bool_]:
+    """Each coordinate with probability min(1, n_perturbed / d), and at least one. (n, n_dims)."""
+    mask = rng.random((n, n_dims)) < min(1.0, n_perturbed / n_dims)
     _move_one(mask, rng)
     return mask
 

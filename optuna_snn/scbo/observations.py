@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from optuna_snn.scbo.space import Array
 
@@ -23,3 +25,5 @@ class Observations:
     """Points of running trials (k, d)."""
     failed: Array
     """Points of failed trials (k, d)."""
+    survivors: Array = field(default_factory=lambda: np.empty((0, 0)))
+    """Points (k, d) of running trials that are presumed feasible, where no finished one is."""

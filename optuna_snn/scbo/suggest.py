@@ -1,8 +1,15 @@
 """One step of SCBO: from what is known to the next point.
 
 The step, as in the paper's algorithm: transform what was observed, fit one Gaussian process to the
-objective and one to each constraint, lay the trust region around the best point, draw one function
-per process, and take the best feasible point of the draw within the region.
+objective and one to each constraint, lay the trust region around the best point, draw functions
+from each process, and take the best feasible point of the draws within the region.
+
+Departures from the paper, beside those of the steps:
+
+1. Caution where a constraint jumps, since luck then has a part in it: its process has at least
+   the noise JUMP_NOISE, a candidate has to be feasible on more draws, and fewer coordinates move.
+2. While no finished trial is feasible but running ones are presumed to be, the centre is the one
+   of these that the processes of the constraints think best.
 """
 
 from __future__ import annotations
@@ -16,6 +23,8 @@ import torch
 
 from optuna_snn.scbo import surrogate
 from optuna_snn.scbo.candidates import (
+    PERTURBED_DIMS,
+    Box,
     all_points,
     draw_candidates,
     make_box,
@@ -25,13 +34,24 @@ from optuna_snn.scbo.candidates import (
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.paths import draw_path
 from optuna_snn.scbo.space import Array, SearchSpace
-from optuna_snn.scbo.thompson import N_STARTS, evaluate, merit_order, refine, screen
-from optuna_snn.scbo.transforms import compress_bad_tail, warp_constraints
+from optuna_snn.scbo.thompson import (
+    N_STARTS,
+    Goal,
+    evaluate,
+    merit_order,
+    refine,
+    screen,
+    total_constraint,
+)
+from optuna_snn.scbo.transforms import compress_bad_tail, jumps, warp_constraints
 
 _logger = logging.getLogger(__name__)
 
 MAX_CANDIDATES, MIN_CANDIDATES, CANDIDATES_PER_DIM = 5000, 2000, 200
-N_DRAWS = 3
+N_DRAWS, CAUTIOUS_DRAWS, SEEKING_DRAWS = 3, 10, 20
+CAUTIOUS_PERTURBED_DIMS = 5
+JUMP_NOISE = 0.3
+"""Least noise variance of a constraint that jumps, in units of its warped values' variance."""
 MAX_FINALISTS = 200
 MAX_ENUMERATED = 5000
 MAX_LOCAL_POINTS, MAX_FITTED_POINTS = 400, 200
@@ -51,6 +71,8 @@ class Suggestion:
     """Hyperparameters as fitted now, one row per output; None if the given ones were used."""
     predicted_feasible: float | None
     """Posterior probability that all constraints hold."""
+    survivor: int | None = None
+    """Which of the survivors the box was laid around, if one of them."""
 
 
 def suggest(
@@ -67,35 +89,53 @@ def suggest(
 
     If no model can be fitted the point is drawn uniformly from the box, and this is logged.
     """
-    box = (
-        make_box(space, known.center, length, length_init)
-        if known.center is not None
-        else whole_cube(space)
-    )
+    goal: Goal = "feasibility" if known.c.shape[1] and np.isnan(known.y).all() else "value"
+    is_cautious = goal == "feasibility" or bool(jumps(known.c).any())
+    center, survivor = known.center, None
     try:
         posterior = fit_models(space, known, device, warm_start, is_refit)
-        path = draw_path(posterior, rng, N_DRAWS)
+        if len(known.survivors):
+            survivor = _most_feasible(posterior, space, known.survivors)
+            center = known.survivors[survivor]
+        n_draws = CAUTIOUS_DRAWS if is_cautious else N_DRAWS
+        path = draw_path(posterior, rng, SEEKING_DRAWS if goal == "feasibility" else n_draws)
     except surrogate.LinAlgError as error:
         _logger.warning(f"No model of {len(known.x)} trials: {error} Drawing a point of the box.")
-        return Suggestion(draw_candidates(space, known.center, box, 1, rng)[0], None, None)
+        box = _box(space, center, length, length_init)
+        return Suggestion(draw_candidates(space, center, box, 1, rng)[0], None, None)
 
+    box = _box(space, center, length, length_init)
     n_candidates = min(MAX_CANDIDATES, max(MIN_CANDIDATES, CANDIDATES_PER_DIM * space.n_dims))
-    candidates = draw_candidates(space, known.center, box, n_candidates, rng)
-    if known.center is not None:
-        candidates = np.concatenate([candidates, neighbours(space, known.center, rng)])
+    n_perturbed = CAUTIOUS_PERTURBED_DIMS if is_cautious else PERTURBED_DIMS
+    candidates = draw_candidates(space, center, box, n_candidates, rng, n_perturbed)
+    if center is not None:
+        candidates = np.concatenate([candidates, neighbours(space, center, rng)])
     candidates = unused(space, known, candidates)
     hyper = posterior.hyper.pack() if is_refit else None
     if len(candidates) == 0:
         x = draw_unused(space, known, rng)
-        return Suggestion(x, hyper, _probability_of_feasibility(posterior, space, x))
+        return Suggestion(x, hyper, _probability_of_feasibility(posterior, space, x), survivor)
 
     screening = path.to(device, torch.float32)
-    order, active = screen(screening, space, candidates)
-    refined = refine(path, space, box, candidates[order[:N_STARTS]], rng, active)
+    order, active = screen(screening, space, candidates, goal)
+    refined = refine(path, space, box, candidates[order[:N_STARTS]], rng, active, goal)
     finalists = np.concatenate([refined, candidates[order[:MAX_FINALISTS]]])
-    ranked = finalists[merit_order(evaluate(path, space, finalists))]
+    ranked = finalists[merit_order(evaluate(path, space, finalists, goal))]
     x = _first_allowed(space, known, ranked, rng)
-    return Suggestion(x, hyper, _probability_of_feasibility(posterior, space, x))
+    return Suggestion(x, hyper, _probability_of_feasibility(posterior, space, x), survivor)
+
+
+def _box(space: SearchSpace, center: Array | None, length: float, length_init: float) -> Box:
+    if center is None:
+        return whole_cube(space)
+    return make_box(space, center, length, length_init)
+
+
+def _most_feasible(posterior: surrogate.Posterior, space: SearchSpace, x: Array) -> int:
+    """The row of x (k, d) whose posterior mean of the total constraint is smallest."""
+    features = torch.as_tensor(space.features(x), device=posterior.device)
+    mean = posterior.mean_and_sd(features)[0].cpu().numpy()
+    return int(np.argmin(total_constraint(mean[1:])))
 
 
 def fit_models(
@@ -111,13 +151,14 @@ def fit_models(
     dozens of factorisations, a condition one.
     """
     local = _nearest(known, MAX_LOCAL_POINTS)
-    y = compress_bad_tail(known.y[local])
-    outputs = np.concatenate([y[:, None], warp_constraints(known.c[local])], axis=1)
+    y, c = compress_bad_tail(known.y[local]), known.c[local]
+    outputs = np.concatenate([y[:, None], warp_constraints(c)], axis=1)
+    noise_floor = np.append(0.0, np.where(jumps(c), JUMP_NOISE, 0.0))
     features = space.features(known.x[local])
 
     def data(n: int) -> surrogate.Data:
         return surrogate.make_data(
-            features[:n], outputs[:n], space.feature_dims, space.n_dims, device
+            features[:n], outputs[:n], space.feature_dims, space.n_dims, device, noise_floor
         )
 
     if warm_start is None:

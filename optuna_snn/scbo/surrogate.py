@@ -60,6 +60,8 @@ class Data(NamedTuple):
     """Mean of each output in its own units (B,)."""
     scale: Tensor
     """Standard deviation of each output in its own units (B,)."""
+    noise_floor: Tensor
+    """Least noise variance of each output, in units of the standardised output (B,)."""
 
 
 class Hyperparameters(NamedTuple):
@@ -144,11 +146,13 @@ def make_data(
     feature_dims: npt.NDArray[np.int64],
     n_dims: int,
     device: torch.device,
+    noise_floor: npt.NDArray[np.float64] | None = None,
 ) -> Data:
     """Standardise each output over its observed rows.
 
     features: (n, p). outputs: (n, B), NaN where not observed. An output that is constant or has
     fewer than two observations keeps unit scale; one that has none gets mean zero.
+    noise_floor: (B,), None is none.
     """
     observed = ~np.isnan(outputs)
     filled = np.where(observed, outputs, 0.0)
@@ -163,7 +167,8 @@ def make_data(
 
     dims = torch.as_tensor(feature_dims, device=device)
     Y, M = tensor((centred / scale).T), tensor(observed.T.astype(float))
-    return Data(tensor(features), Y, M, dims, n_dims, tensor(offset), tensor(scale))
+    floor = np.zeros(outputs.shape[1]) if noise_floor is None else noise_floor
+    return Data(tensor(features), Y, M, dims, n_dims, tensor(offset), tensor(scale), tensor(floor))
 
 
 def default_hyperparameters(data: Data) -> Hyperparameters:
@@ -242,7 +247,8 @@ def factorise(K: Tensor) -> Tensor:
 
 
 def condition(data: Data, hyper: Hyperparameters) -> Posterior:
-    """Condition processes of known hyperparameters on data."""
+    """Condition processes of known hyperparameters on data; their noise is at least the floor."""
+    hyper = hyper._replace(log_noise=torch.maximum(hyper.log_noise, data.noise_floor.log()))
     Z = data.X / hyper.log_lengthscale.exp()[:, data.feature_dims][:, None, :]
     pairs = data.M[:, :, None] * data.M[:, None, :]
     factor, a, _ = _condition(data, hyper, matern52(square_distance(Z, Z)) * pairs)
@@ -262,6 +268,8 @@ def fit(
     n_outputs, width = len(data.Y), data.n_dims + 2
     low = np.tile([math.log(LENGTHSCALE_BOUNDS[0])] * data.n_dims
                   + [math.log(NOISE_BOUNDS[0]), -MEAN_BOUND], n_outputs)  # fmt: skip
+    least_noise = np.maximum(data.noise_floor.cpu().numpy(), NOISE_BOUNDS[0])
+    low.reshape(n_outputs, width)[:, -2] = np.log(least_noise)
     high = np.tile([math.log(LENGTHSCALE_BOUNDS[1])] * data.n_dims
                    + [math.log(NOISE_BOUNDS[1]), MEAN_BOUND], n_outputs)  # fmt: skip
 

@@ -15,12 +15,14 @@ Departures from the paper:
 3. The drawn objective is the mean of as many draws: between Thompson sampling (one) and the
    posterior mean (infinitely many). A single draw follows its own fancies wherever little is
    known, which in many dimensions is everywhere.
+4. While no objective value is known at all (every finished network was silent), the goal is
+   feasibility: the smallest total constraint, mean of the draws, also below 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +43,10 @@ class Draws(NamedTuple):
     constraints: Array
 
 
+Goal = Literal["value", "feasibility"]
+
+ENOUGH = 1.0
+"""Slack of a constraint, in its typical size, beyond which more is worth nothing (departure 4)."""
 MARGIN = 1e-6
 """Drawn constraints are asked to hold by this much in refinement, against rounding."""
 N_PILOT = 128
@@ -61,10 +67,18 @@ def merit_order(draws: Draws) -> npt.NDArray[np.int64]:
     return np.lexsort((-draws.objective, violation, ~is_feasible))
 
 
-def evaluate(path: Path, space: SearchSpace, x: Array) -> Draws:
-    """The draws at (r, d) points."""
+def total_constraint(constraints: Array) -> Array:
+    """Sum of constraints over the first axis, slack counted up to ENOUGH. (m, ...) -> (...)."""
+    total: Array = np.maximum(constraints, -ENOUGH).sum(axis=0)
+    return total
+
+
+def evaluate(path: Path, space: SearchSpace, x: Array, goal: Goal = "value") -> Draws:
+    """The draws at (r, d) points; for the goal of feasibility, as an objective of their own."""
     features = torch.as_tensor(space.features(x), dtype=path.X.dtype, device=path.X.device)
     values: Array = path(features).double().cpu().numpy()
+    if goal == "feasibility":
+        return Draws(-total_constraint(values[1:].mean(axis=1)), values[:0])
     return Draws(values[0].mean(axis=0), values[1:])
 
 
@@ -75,7 +89,7 @@ class Screened(NamedTuple):
     active: npt.NDArray[np.int64]
 
 
-def screen(path: Path, space: SearchSpace, x: Array) -> Screened:
+def screen(path: Path, space: SearchSpace, x: Array, goal: Goal = "value") -> Screened:
     """Rank the candidates x (r, d) as `merit_order` does, drawing no more than that takes.
 
     Most candidates fail one of the few constraints that matter within the box: the constraints
@@ -83,6 +97,10 @@ def screen(path: Path, space: SearchSpace, x: Array) -> Screened:
     fall are ranked by how late they do, if any is feasible; if none is, all are fully ranked.
     A constraint is active if it is violated by one of the first candidates.
     """
+    if goal == "feasibility":
+        return Screened(
+            merit_order(evaluate(path, space, x, goal)), np.arange(len(path.scale) - 1)
+        )
     pilot = evaluate(path, space, x[:N_PILOT])
     holds = np.all(pilot.constraints <= 0.0, axis=1)
     active = np.flatnonzero(~holds.all(axis=1))
@@ -111,6 +129,7 @@ def refine(
     starts: Array,
     rng: np.random.Generator,
     active: npt.NDArray[np.int64] | None = None,
+    goal: Goal = "value",
 ) -> Array:
     """Climb from each start (k, d) to a constrained maximum of the draws within the box.
 
@@ -121,7 +140,7 @@ def refine(
     """
     outputs = range(len(path.scale)) if active is None else [0, *(1 + active)]
     local, at_point = path.to(torch.device("cpu")), PointPath(path, outputs)
-    return np.stack([_climb(local, at_point, space, box, x, rng) for x in starts])
+    return np.stack([_climb(local, at_point, space, box, x, rng, goal) for x in starts])
 
 
 def _climb(
@@ -131,15 +150,16 @@ def _climb(
     box: Box,
     start: Array,
     rng: np.random.Generator,
+    goal: Goal,
 ) -> Array:
     best = start
     for _ in range(N_ROUNDS):
         tried = [best]
         if not space.is_discrete.all():
-            tried.append(_slide(path, at_point, space, box, best))
+            tried.append(_slide(path, at_point, space, box, best, goal))
         around = neighbours(space, tried[-1], rng)
         x = np.concatenate([np.stack(tried), around[_is_within(space, box, around)]])
-        first = int(merit_order(evaluate(path, space, x))[0])
+        first = int(merit_order(evaluate(path, space, x, goal))[0])
         best = x[first]
         if first < len(tried):
             break
@@ -158,11 +178,14 @@ def _is_within(space: SearchSpace, box: Box, x: Array) -> npt.NDArray[np.bool_]:
     return np.asarray(is_inside[:, numeric].all(axis=1))
 
 
-def _slide(path: Path, at_point: PointPath, space: SearchSpace, box: Box, start: Array) -> Array:
+def _slide(
+    path: Path, at_point: PointPath, space: SearchSpace, box: Box, start: Array, goal: Goal
+) -> Array:
     """Move the continuous coordinates of (d,) to a local constrained maximum. Returns (d,)."""
     moving = np.flatnonzero(~space.is_discrete)
     features = space.features(start[None])[0]
     index = np.searchsorted(space.feature_dims, moving)
+    scale = path.scale.numpy()
 
     def at(z: Array) -> tuple[Array, Array]:
         """Mean objective and all constraint draws in standardised units, and their gradients."""
@@ -170,6 +193,11 @@ def _slide(path: Path, at_point: PointPath, space: SearchSpace, box: Box, start:
         point[index] = z
         values, slopes = at_point(point)
         slopes = slopes[..., index]
+        if goal == "feasibility":
+            values, slopes = values * scale[:, None], slopes * scale[:, None, None]
+            mean, slope = values[1:].mean(axis=1), slopes[1:].mean(axis=1)
+            counted = np.where((mean > -ENOUGH)[:, None], slope, 0.0)
+            return -total_constraint(mean)[None], -counted.sum(axis=0)[None]
         return (
             np.append(values[0].mean(), values[1:]),
             np.concatenate([slopes[0].mean(axis=0)[None], slopes[1:].reshape(-1, len(index))]),

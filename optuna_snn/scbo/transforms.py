@@ -9,6 +9,10 @@ Departures from the paper:
    draw needs the distances between the good values, which ranks throw away.
 2. Each constraint is divided by its typical size before bilog, so that constraints in units of
    1e4 and of 1e-3 weigh alike.
+3. Where a constraint jumps, the jump is taken out. A network that is stopped has most of its
+   samples silent, one that is not stopped next to none: nothing lies between, and which of the
+   two happens is partly luck. Left in, the gap outweighs what the violations tell of each other,
+   which is how far away from silence each network was.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+
+GAP_RATIO, MIN_VIOLATIONS = 4.0, 5
 
 
 def bilog(c: Array) -> Array:
@@ -36,18 +42,49 @@ def typical_size(c: Array) -> float:
 
 
 def warp_constraints(c: Array) -> Array:
-    """Scale each column by its typical size, then bilog (departure 2).
+    """Scale each column by its typical size, bilog, and close its gap (departures 2 and 3).
 
     c: (n, m), NaN where a trial lacks the constraint (stays NaN); infinities become the largest
     finite magnitude of their column. Returns (n, m) with the signs of `c`.
     """
     warped = np.empty_like(c)
     for j in range(c.shape[1]):
-        with np.errstate(over="ignore", under="ignore"):
-            scaled = c[:, j] / typical_size(c[:, j])
-        warped[:, j] = bilog(clip_infinities(scaled))
+        warped[:, j] = close_gap(_scaled_bilog(c[:, j]))
     # A tiny value divided by a large scale becomes 0, and infeasible must not become feasible.
     return np.where((warped == 0.0) & (c != 0.0), np.copysign(np.finfo(float).tiny, c), warped)
+
+
+def _scaled_bilog(c: Array) -> Array:
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = c / typical_size(c)
+    return bilog(clip_infinities(scaled))
+
+
+def jumps(c: Array) -> npt.NDArray[np.bool_]:
+    """Which columns of the constraints c (n, m) have a gap around 0. (m,)."""
+    return np.array([gap_of(_scaled_bilog(column)) is not None for column in c.T], dtype=bool)
+
+
+def gap_of(warped: Array) -> tuple[float, float, float] | None:
+    """The gap around 0 in one constraint's values (n,): its ends and the spread above it.
+
+    None where there is none: it has to be GAP_RATIO times as wide as the violations' standard
+    deviation, of at least MIN_VIOLATIONS of them, and to have something on its other side.
+    """
+    violated, held = warped[warped > 0.0], warped[warped <= 0.0]
+    if len(violated) < MIN_VIOLATIONS or len(held) == 0:
+        return None
+    low, high, spread = float(held.max()), float(violated.min()), float(violated.std())
+    return (low, high, spread) if spread > 0.0 and high - low > GAP_RATIO * spread else None
+
+
+def close_gap(warped: Array) -> Array:
+    """Move both sides of a gap to half a standard deviation from 0; else no change. (n,)."""
+    gap = gap_of(warped)
+    if gap is None:
+        return warped
+    low, high, spread = gap
+    return np.where(warped > 0.0, warped - high + 0.5 * spread, warped - low - 0.5 * spread)
 
 
 def clip_infinities(values: Array) -> Array:
