@@ -10,13 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import optuna
 
-from benchmarks.problems import PROBLEMS, Problem
+from benchmarks.problems import PROBLEMS, Array, Problem
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -97,15 +97,26 @@ def run(name: str, make: MakeSampler, problem: Problem, seed: int, budget: int) 
         n_feasible += is_feasible
         if is_feasible and (not best or value < best[-1][1]):
             best.append((i + 1, float(value)))
-    at = (np.linspace(0, budget, ASK_CHECKPOINTS + 1)[1:] - 1).round().astype(int)
-    seconds = [round(float(s), 3) for s in np.cumsum(elapsed)[at]]
+    seconds = at_checkpoints(elapsed)
     return Run(name, problem.name, seed, budget, best, seconds, n_feasible / budget)
+
+
+def at_checkpoints(elapsed: Array) -> list[float]:
+    """Seconds until each of ASK_CHECKPOINTS equal parts of the budget; elapsed: of each trial."""
+    at = (np.linspace(0, len(elapsed), ASK_CHECKPOINTS + 1)[1:] - 1).round().astype(int)
+    return [round(float(s), 3) for s in np.cumsum(elapsed)[at]]
 
 
 def read_runs(path: Path) -> list[Run]:
     """The finished runs of a file; none while it does not exist."""
     lines = path.read_text().splitlines() if path.exists() else []
-    return [Run(**json.loads(line)) for line in lines]
+    return [_to_run(line) for line in lines]
+
+
+def _to_run(line: str) -> Run:
+    """A run from a line of JSON; what a benchmark adds to `Run` is left out."""
+    stored = json.loads(line)
+    return Run(**{field.name: stored[field.name] for field in fields(Run)})
 
 
 def run_missing(
@@ -133,7 +144,7 @@ def run_missing(
         line = ended.stdout.strip().splitlines()[-1]
         with path.open("a") as results:
             results.write(line + "\n")
-        found = Run(**json.loads(line))
+        found = _to_run(line)
         print(
             f"{found.sampler:>18} {found.problem:<14} seed {found.seed}: "
             f"{found.best_after(found.budget):.5g}, {found.ask_seconds[-1]:.0f} s of sampling",

@@ -3,5 +3,6 @@
 from optuna_snn.monitor import SpikeMonitor
 from optuna_snn.pruner import SpikeActivityPruner
 from optuna_snn.sampler import SCBOSampler
+from optuna_snn.search_trace import Ask, search_trace
 
-__all__ = ["SCBOSampler", "SpikeActivityPruner", "SpikeMonitor"]
+__all__ = ["Ask", "SCBOSampler", "SpikeActivityPruner", "SpikeMonitor", "search_trace"]

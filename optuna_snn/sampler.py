@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn import history
 from optuna_snn.scbo.fold import Tag
+from optuna_snn.scbo.options import DEFAULT, Options
 from optuna_snn.scbo.trust_region import Settings
 from optuna_snn.threads import one_thread_on_cpu
 
@@ -74,8 +75,10 @@ class SCBOSampler(BaseSampler):
         success_tolerance:
             Improvements in a row that double the side.
         failure_tolerance:
-            Fresh results in a row without improvement that halve the side. None is TuRBO's rule
-            for as many workers as run: ``w * ceil(max(4, n_dims) / w)``.
+            Fresh results in a row without improvement that halve the side. None is, with w
+            workers running, ``w * ceil(max(10, n_dims) / w)``.
+        options:
+            Choices within one step, for ablations (`optuna_snn.scbo.options`).
 
     Raises:
         ValueError: An argument is out of its range; when asked, a study of several objectives.
@@ -110,6 +113,7 @@ class SCBOSampler(BaseSampler):
         length_max: float = Settings.length_max,
         success_tolerance: int = Settings.success_tolerance,
         failure_tolerance: int | None = Settings.failure_tolerance,
+        options: Options = DEFAULT,
     ) -> None:
         self._n_startup_trials = _checked_count("n_startup_trials", n_startup_trials, 1)
         self._seed = _checked_count("seed", seed, 0)
@@ -129,6 +133,9 @@ class SCBOSampler(BaseSampler):
         self._settings = Settings(
             length_init, length_min, length_max, success_tolerance, failure_tolerance
         )
+        if not isinstance(options, Options):
+            raise TypeError(f"options must be scbo.options.Options, got {options!r}.")
+        self._options = options
         self._forget()
 
     def _forget(self) -> None:
@@ -169,7 +176,7 @@ class SCBOSampler(BaseSampler):
         started = time.perf_counter()
         space = history.to_space(search_space)
         with self._lock:
-            snapshot = self._history.read(study, trial)
+            snapshot = self._history.read(study, trial, search_space)
             self._warn_of_missing_constraints(snapshot)
         with one_thread_on_cpu():
             if self._is_initial(snapshot, space):
@@ -244,6 +251,8 @@ class SCBOSampler(BaseSampler):
         Also beyond its size while too few results are in for a model: d + 1, or the design's size
         if that is smaller.
         """
+        if not self._options.has_restart_design and snapshot.state.region.epoch > 0:
+            return False
         n_for_model = space.n_dims + 1
         n_startup = self._n_startup_trials or max(MIN_STARTUP_TRIALS, n_for_model)
         n_needed = min(n_startup, n_for_model)
@@ -262,7 +271,7 @@ class SCBOSampler(BaseSampler):
         Where that point of a discrete space is taken, a random one that is not.
         """
         from optuna_snn.scbo.candidates import sobol
-        from optuna_snn.scbo.suggest import draw_unused, unused
+        from optuna_snn.scbo.novelty import draw_unused, unused
 
         epoch = snapshot.state.region.epoch
         if self._seed is None:
@@ -287,7 +296,7 @@ class SCBOSampler(BaseSampler):
 
         from optuna_snn.scbo.suggest import suggest
 
-        names, known, survivors = history.observe(snapshot, distributions, space)
+        names, known, numbers = history.observe(snapshot, distributions, space)
         signature = str(history.digest(sorted(distributions.items()), names))
         stored = snapshot.hyper
         is_warm = stored is not None and stored["signature"] == signature
@@ -302,14 +311,14 @@ class SCBOSampler(BaseSampler):
             torch.device(self._device),
             warm,
             is_refit=warm is None or n_since > len(known.x) / TRIALS_PER_REFIT,
+            options=self._options,
         )
         if suggestion.hyper is not None:
             history.write_hyper(study, trial, signature, len(known.x), suggestion.hyper)
+        if suggestion.center is not None:
+            return suggestion, numbers[suggestion.center]
         incumbent = snapshot.state.incumbent
-        center = None if incumbent is None else incumbent.number
-        return suggestion, center if suggestion.survivor is None else survivors[
-            suggestion.survivor
-        ]
+        return suggestion, None if incumbent is None else incumbent.number
 
     def _write_tag(
         self,
@@ -344,18 +353,18 @@ class SCBOSampler(BaseSampler):
         known = snapshot.state.known_constraints
         if not known or "missing constraint" in self._warned:
             return
-        for record in snapshot.records:
-            outcome = record.outcome
-            if outcome is None or outcome.value is None or outcome.constraints.keys() >= known:
-                continue
-            self._warned.add("missing constraint")
-            missing = sorted(known - outcome.constraints.keys())
-            _logger.warning(
-                f"Trial {outcome.number} lacks the constraint(s) {missing} that other trials of "
-                "the study have; such trials are never taken as the best point. Set every "
-                "constraint in every trial, before any return."
-            )
+        rows = snapshot.rows
+        lacking = np.flatnonzero(rows.is_complete & np.isnan(rows.c).any(axis=1))
+        if len(lacking) == 0:
             return
+        self._warned.add("missing constraint")
+        first = lacking[0]
+        missing = [n for n, c in zip(sorted(known), rows.c[first], strict=True) if math.isnan(c)]
+        _logger.warning(
+            f"Trial {rows.number[first]} lacks the constraint(s) {missing} that other trials of "
+            "the study have; such trials are never taken as the best point. Set every "
+            "constraint in every trial, before any return."
+        )
 
     def _warn_of_independent_sampling(
         self, study: Study, trial: FrozenTrial, param_name: str

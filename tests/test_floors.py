@@ -19,6 +19,7 @@ FLOORS = {
     "threads": 0,
     "history": 1,
     "sampler": 1,
+    "search_trace": 1,
     "monitor": 1,
     "probes": 1,
     "pruner": 1,

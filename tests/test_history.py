@@ -14,7 +14,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn import history
-from optuna_snn.history import History, Snapshot, read_state
+from optuna_snn.history import History, Snapshot, finished, read_state
+from optuna_snn.history.rows import Rows
 from optuna_snn.scbo.trust_region import Settings
 from tests.helpers import finished_trial, tag
 
@@ -25,7 +26,7 @@ def snapshot(study: Study, reader: History | None = None) -> Snapshot:
     """What a new trial of the study would see."""
     asking = optuna.trial.create_trial(value=0.0)
     asking.number = len(study.get_trials(deepcopy=False))
-    return (reader or History(SETTINGS)).read(study, asking)
+    return (reader or History(SETTINGS)).read(study, asking, {"x": FloatDistribution(0, 1)})
 
 
 def random_trial(rng: random.Random, finished_at: float | None = None) -> FrozenTrial:
@@ -43,8 +44,11 @@ def random_trial(rng: random.Random, finished_at: float | None = None) -> Frozen
 
 
 @pytest.mark.parametrize("seed", range(15))
-def test_reading_along_the_way_gives_the_state_of_a_fresh_reader(seed: int) -> None:
+def test_reading_along_the_way_gives_the_state_of_a_fresh_reader(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Trials appear in any order: late commits lie before what has been folded already.
+    monkeypatch.setattr(finished, "ROWS_PER_STATE", 7)
     rng = random.Random(seed)
     study, along = (
         optuna.create_study(direction="maximize"),
@@ -55,6 +59,8 @@ def test_reading_along_the_way_gives_the_state_of_a_fresh_reader(seed: int) -> N
         if rng.random() < 0.5:
             ours, fresh = snapshot(study, along), snapshot(study, History(along._settings))
             assert ours == fresh
+            for name in Rows.__dataclass_fields__:
+                np.testing.assert_array_equal(getattr(ours.rows, name), getattr(fresh.rows, name))
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -88,10 +94,12 @@ def test_each_kind_of_trial_teaches_what_the_table_says() -> None:
     )
     study.enqueue_trial(x)
     seen = snapshot(study)
-    np.testing.assert_equal([r.y for r in seen.records], [3.0, math.nan, math.nan, 7.0, math.nan])
-    outcomes = [r.outcome for r in seen.records]
+    np.testing.assert_equal(seen.rows.y.tolist(), [3.0, math.nan, math.nan, 7.0, math.nan])
+    outcomes = [history.parse(t, 1.0).outcome for t in study.get_trials(deepcopy=False)[:5]]
     assert [o and o.value for o in outcomes] == [3.0, None, None, None, None]
     assert [o and o.is_feasible for o in outcomes] == [True, False, False, True, None]
+    assert seen.rows.is_complete.tolist() == [True, False, False, False, False]
+    np.testing.assert_equal(seen.rows.c.ravel(), [-1.0, 2.0, 2.0, -2.0, math.nan])
     assert seen.n_informative == 4 and seen.n_running == 1
     assert seen.state.incumbent == outcomes[0]
 
@@ -102,7 +110,7 @@ def test_a_pruned_trial_teaches_its_value_at_the_largest_step() -> None:
     for step, value in [(0, 5.0), (2, 1.0), (1, 3.0)]:
         trial.report(value, step)
     study.tell(trial, state=TrialState.PRUNED)
-    assert [r.y for r in snapshot(study).records] == [-1.0]
+    assert snapshot(study).rows.y.tolist() == [-1.0]
 
 
 @pytest.mark.parametrize(("direction", "sign"), [("minimize", -1.0), ("maximize", 1.0)])
@@ -111,7 +119,7 @@ def test_values_are_maximised_from_here_on(direction: str, sign: float) -> None:
     for value in (1.0, 2.0):
         study.add_trial(finished_trial({"x": 0.5}, value))
     seen = snapshot(study)
-    assert [r.y for r in seen.records] == [sign, 2 * sign]
+    assert seen.rows.y.tolist() == [sign, 2 * sign]
     assert seen.state.incumbent is not None
     assert seen.state.incumbent.value == max(sign, 2 * sign)
 
@@ -132,7 +140,7 @@ def test_only_earlier_running_trials_count_towards_the_design() -> None:
     study = optuna.create_study()
     asking, later = study.ask(), study.ask()
     del later
-    seen = History(SETTINGS).read(study, asking._cached_frozen_trial)
+    seen = History(SETTINGS).read(study, asking._cached_frozen_trial, {})
     assert seen.n_started == 0 and seen.n_running == 2
 
 
@@ -184,7 +192,7 @@ def test_a_reader_never_takes_one_study_for_another() -> None:
     for k in range(10):
         study = optuna.create_study()
         study.add_trial(finished_trial({"x": 0.5}, float(k)))
-        assert [r.y for r in snapshot(study, reader).records] == [-float(k)]
+        assert snapshot(study, reader).rows.y.tolist() == [-float(k)]
         del study
         gc.collect(1)
     assert len(reader._caches) <= 1
@@ -197,11 +205,11 @@ def test_a_reader_notices_that_a_study_was_deleted_and_created_anew(tmp_path: Pa
         study = optuna.create_study(storage=storage, study_name="s")
         for _ in range(int(value)):
             study.add_trial(finished_trial({"x": 0.5}, value))
-        assert {r.y for r in snapshot(study, reader).records} == {-value}
+        assert set(snapshot(study, reader).rows.y) == {-value}
         ids.append(study._study_id)
         optuna.delete_study(study_name="s", storage=storage)
         study = optuna.create_study(storage=storage, study_name="s")
-        assert snapshot(study, reader).records == ()
+        assert len(snapshot(study, reader).rows.number) == 0
         optuna.delete_study(study_name="s", storage=storage)
     assert ids[0] == ids[1]
 
@@ -215,7 +223,7 @@ def test_all_brackets_of_hyperband_are_seen() -> None:
     trial.should_prune()  # prepares the brackets
     bracket = optuna.pruners._filter_study(study, trial._cached_frozen_trial)
     assert len(bracket.get_trials(deepcopy=False)) < 10
-    assert len(snapshot(bracket).records) == 9
+    assert len(snapshot(bracket).rows.number) == 9
 
 
 def test_tags_points_and_hyperparameters_come_back_as_they_were_written() -> None:

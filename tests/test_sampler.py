@@ -229,7 +229,10 @@ def test_a_restart_begins_a_new_design_without_a_centre() -> None:
         for t in map(read_tag, study.trials[3:])
         if t is not None
     ]
-    first = [(0, 0.4, False, 0), (0, 0.2, False, 0), (0, 0.1, False, 0)]
-    design = [(1, 0.4, True, None), (1, 0.4, True, 6), (1, 0.4, True, 6)]
-    second = [(1, 0.4, False, 6), (1, 0.2, False, 6), (1, 0.1, False, 6)]
-    assert seen == first + design + second
+    lengths = [0.4, 0.2, 0.1] + [0.4] * 3 + [0.4, 0.2, 0.1]
+    assert [epoch for epoch, *_ in seen] == [0] * 3 + [1] * 6
+    assert [length for _, length, *_ in seen] == lengths
+    assert [is_initial for *_, is_initial, _ in seen] == [False] * 3 + [True] * 3 + [False] * 3
+    assert [center for *_, center in seen[3:6]] == [None] * 3
+    for number, (epoch, _, is_initial, center) in enumerate(seen, start=3):
+        assert is_initial or center in range(6 * epoch, number)

@@ -1,123 +1,131 @@
-"""Random histories of all kinds: an ask never raises and never leaves the range."""
+"""Random histories of all kinds: an ask never raises, never warns and never leaves the range.
 
-import math
+``python -m benchmarks.fuzz`` asks after as many as one likes.
+"""
+
+import json
+import logging
+import warnings
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 import pytest
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.trial import TrialState
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from benchmarks import fuzz
+from benchmarks.fuzz import examine, out_of_range
+from benchmarks.random_histories import random_history
 from optuna_snn import SCBOSampler
-from tests.helpers import finished_trial, tag
 
-pytestmark = pytest.mark.slow
+N_HISTORIES, N_QUICK, N_TOGETHER = 300, 10, 58
 
-N_HISTORIES, N_QUICK = 300, 10
-STATES = [TrialState.COMPLETE] * 4 + [TrialState.PRUNED] * 2 + [TrialState.FAIL]
+slow = pytest.mark.slow
 
 
-def random_distribution(rng: np.random.Generator) -> BaseDistribution:
-    kind = rng.integers(7)
-    if kind == 0:
-        return CategoricalDistribution([f"c{k}" for k in range(rng.choice([2, 3, 40, 2000]))])
-    if kind == 1:
-        return IntDistribution(int(rng.integers(-5, 5)), int(rng.integers(6, 10**6)))
-    if kind == 2:
-        return IntDistribution(1, int(rng.integers(2, 5000)), log=True)
-    if kind == 3:
-        return FloatDistribution(0.0, int(rng.integers(1, 50)) / 10, step=0.1)
-    if kind == 4:
-        low = 10.0 ** rng.uniform(-300, 290)
-        return FloatDistribution(low, low * 10.0 ** rng.uniform(0.1, 10), log=True)
-    if kind == 5:
-        return FloatDistribution(-1e308, 1e308)
-    return FloatDistribution(-1.0, 1.0)
+def assert_two_asks_are_right(seed: int) -> list[str]:
+    found = examine(seed)
+    assert not found.exceptions, (seed, *found.exceptions)
+    assert not found.out_of_range, (seed, found.out_of_range)
+    assert len(found.answers) == 2
+    return found.kinds
 
 
-def random_numbers(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Ordinary, constant, huge, tiny or infinite numbers."""
-    plain = rng.standard_normal(n)
-    kind = rng.integers(7)
-    if kind == 0:
-        return plain.round()
-    if kind == 1:
-        return np.full(n, plain.sum())
-    if kind == 2:
-        with np.errstate(over="ignore"):
-            return plain * 10.0 ** rng.uniform(-320, 308, n)
-    if kind == 3:
-        return plain.clip(-1.7, 1.7) * 1e308
-    if kind == 4:
-        return np.where(rng.random(n) < 0.3, np.copysign(np.inf, plain), plain)
-    return 1e15 + plain if kind == 5 else plain
-
-
-def random_params(rng: np.random.Generator, space: dict[str, BaseDistribution]) -> dict[str, Any]:
-    # Drawn independently by our own sampler: the others overflow at bounds of 1e308.
-    study = optuna.create_study(sampler=SCBOSampler(seed=int(rng.integers(2**31))))
-    return study.ask(space).params
-
-
-def random_study(rng: np.random.Generator) -> tuple[optuna.Study, dict[str, BaseDistribution]]:
-    """A study with 0 to 40 finished trials; also duplicates, missing constraints."""
-    space = {f"p{k}": random_distribution(rng) for k in range(rng.integers(1, 6))}
-    n = int(rng.choice([0, 1, 2, 8, 20, 40]))
-    m = int(rng.choice([0, 1, 3, 50], p=[0.3, 0.46, 0.2, 0.04]))
-    points = [random_params(rng, space) for _ in range(int(rng.choice([1, 3, max(n, 1)])))]
-    values = random_numbers(rng, n)
-    constraints = np.array([random_numbers(rng, n) for _ in range(m)]).reshape(m, n).T
-    share_missing = rng.choice([0.0, 0.0, 0.5])
-    study = optuna.create_study(
-        direction=str(rng.choice(["minimize", "maximize"])),
-        sampler=SCBOSampler(
-            seed=int(rng.integers(99)),
-            n_startup_trials=int(rng.choice([1, 5])),
-            failure_tolerance=int(rng.choice([1, 4])),
-            warn_independent_sampling=False,
-        ),
-    )
-    for i in range(n):
-        state = STATES[rng.integers(len(STATES))]
-        known = {
-            f"c{j}": float(c)
-            for j, c in enumerate(constraints[i])
-            if not math.isnan(c) and rng.random() >= share_missing
-        }
-        own = tag(0, int(rng.integers(3)), 0.8, 1, len(space)) if rng.random() < 0.7 else None
-        trial = finished_trial(
-            points[i % len(points)],
-            float(values[i]) if state == TrialState.COMPLETE else None,
-            constraints=known,
-            state=state,
-            finished_at=float(rng.integers(100)),
-            tag=own,
-            distributions=space,
-        )
-        study.add_trial(trial)
-    return study, space
-
-
-def assert_asks_stay_in_range(seed: int) -> None:
-    study, space = random_study(np.random.default_rng(seed))
-    trial = study.ask(space)
-    assert trial.params.keys() == space.keys()
-    for name, value in trial.params.items():
-        assert space[name]._contains(space[name].to_internal_repr(value)), (seed, name, value)
-
-
+@slow
 @pytest.mark.parametrize("seed", range(N_QUICK))
-def test_an_ask_after_a_random_history_stays_in_range(seed: int) -> None:
-    assert_asks_stay_in_range(seed)
+def test_asks_after_a_random_history_stay_in_range(seed: int) -> None:
+    assert_two_asks_are_right(seed)
 
 
-@pytest.mark.parametrize("first", range(N_QUICK, N_HISTORIES, 58))
+@slow
+@pytest.mark.parametrize("first", range(N_QUICK, N_HISTORIES, N_TOGETHER))
 def test_asks_after_many_random_histories_stay_in_range(first: int) -> None:
-    for seed in range(first, first + 58):
-        assert_asks_stay_in_range(seed)
+    for seed in range(first, first + N_TOGETHER):
+        assert_two_asks_are_right(seed)
+
+
+def test_the_histories_of_the_suite_are_of_every_kind() -> None:
+    lacking = set(random_history(0).kinds)
+    for seed in range(N_HISTORIES):
+        lacking -= {kind for kind, is_so in random_history(seed).kinds.items() if is_so}
+        if not lacking:
+            break
+    assert not lacking
+
+
+def test_a_seed_gives_the_same_history_again() -> None:
+    for seed in range(20):
+        first, second = random_history(seed), random_history(seed)
+        # As texts: NaN is among the choices, and differs from itself.
+        assert repr(first.spaces) == repr(second.spaces) and first.kinds == second.kinds
+        for a, b in zip(first.study.trials, second.study.trials, strict=True):
+            assert repr((a.params, a.values)) == repr((b.params, b.values))
+            assert (a.state, a.constraints, a.system_attrs) == (
+                b.state,
+                b.constraints,
+                b.system_attrs,
+            )
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"x": 1.5, "n": 3, "c": "a"},
+        {"x": 0.5, "n": 4, "c": "a"},
+        {"x": 0.5, "n": 3, "c": "z"},
+        {"x": float("nan"), "n": 3, "c": "a"},
+    ],
+)
+def test_what_is_missing_or_outside_is_found(params: dict[str, Any]) -> None:
+    space = {
+        "x": FloatDistribution(0, 1),
+        "n": IntDistribution(1, 5, step=2),
+        "c": CategoricalDistribution(["a", "b"]),
+    }
+    assert not out_of_range({"x": 1.0, "n": 5, "c": "b", "of_a_dead_trial": 7}, space)
+    assert out_of_range(params, space)
+
+
+def raise_error() -> None:
+    raise ZeroDivisionError("by intent")
+
+
+def warn() -> None:
+    warnings.warn("by intent", stacklevel=1)
+
+
+def log_by_other() -> None:
+    logging.getLogger("other").warning("by intent")
+
+
+def log_by_optuna() -> None:
+    optuna.logging.get_logger("optuna.other").warning("by intent")
+
+
+@pytest.mark.parametrize("mistake", [raise_error, warn, log_by_other, log_by_optuna])
+def test_errors_warnings_and_foreign_records_are_failures(
+    mistake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Mistaken(SCBOSampler):
+        def before_trial(self, study: Any, trial: Any) -> None:
+            mistake()
+
+    monkeypatch.setattr("benchmarks.random_histories.SCBOSampler", Mistaken)
+    assert any("by intent" in text for text in examine(0).exceptions)
+
+
+def test_a_run_is_kept_beside_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "fuzz.json"
+    for first in ("0", "3"):
+        words = ["fuzz", "--histories", "2", "--first", first, "--results", str(path)]
+        monkeypatch.setattr("sys.argv", words)
+        assert fuzz.main() == 0
+    assert "2 of 2 histories, 0 wrong" in capsys.readouterr().out
+    runs = json.loads(path.read_text())
+    assert [run["first_seed"] for run in runs] == [0, 3]
+    for run in runs:
+        assert (run["histories"], run["asks"], run["failures"]) == (2, 4, [])
+        assert sum(run["chosen_by"].values()) == 4

@@ -115,7 +115,7 @@ def test_what_is_observed_of_each_kind_of_trial() -> None:
             )
         )
     running, asking = study.ask(unit), study.ask()
-    snapshot = History(Settings()).read(study, asking._cached_frozen_trial)
+    snapshot = History(Settings()).read(study, asking._cached_frozen_trial, unit)
     names, known, _ = observe(snapshot, unit, to_space(unit))
     assert names == ["a", "b"]
     np.testing.assert_equal(known.x, [[0.0], [0.2]])

@@ -19,7 +19,8 @@ from optuna_snn.history.attributes import (
 )
 from optuna_snn.history.observe import observe
 from optuna_snn.history.parameters import to_params, to_points, to_space
-from optuna_snn.history.records import History, Record, Snapshot, parse, read_state, read_trials
+from optuna_snn.history.reader import History, Snapshot, read_state, read_trials
+from optuna_snn.history.records import Record, parse
 
 __all__ = [
     "TAG_KEY",

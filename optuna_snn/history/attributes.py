@@ -100,14 +100,16 @@ def _write(study: Study, trial: FrozenTrial, key: str, value: Mapping[str, Any])
     study._storage.set_trial_system_attr(trial._trial_id, key, json.dumps(value))
 
 
-def latest_hyper(trials: Sequence[FrozenTrial]) -> Mapping[str, Any] | None:
-    """What `write_hyper` stored last, by the trials' numbers."""
-    for trial in reversed(trials):
-        stored = trial.system_attrs.get(HYPER_KEY)
-        if stored is not None:
-            found: Mapping[str, Any] = json.loads(stored)
-            return found
-    return None
+def latest_with_hyper(trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
+    """The trial of the largest number that `write_hyper` has stored something beside."""
+    stored = (t for t in trials if HYPER_KEY in t.system_attrs)
+    return max(stored, key=lambda t: t.number, default=None)
+
+
+def read_hyper(trial: FrozenTrial) -> Mapping[str, Any]:
+    """What `write_hyper` stored beside a trial that has it."""
+    found: Mapping[str, Any] = json.loads(trial.system_attrs[HYPER_KEY])
+    return found
 
 
 def study_digest(study: Study, *parts: object) -> int:

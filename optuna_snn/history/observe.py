@@ -10,7 +10,8 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 
 from optuna_snn.history.parameters import to_points
-from optuna_snn.history.records import Snapshot
+from optuna_snn.history.reader import Snapshot
+from optuna_snn.history.rows import FAILED
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.space import Array, SearchSpace
 from optuna_snn.scbo.transforms import typical_size
@@ -20,11 +21,11 @@ PRESUMED_SLACK = 0.05
 
 
 class Observed(NamedTuple):
-    """Names of the constraints (m,), what is known, and the numbers of its survivors."""
+    """Names of the constraints (m,), what is known, and the numbers of the trials (n,)."""
 
     names: list[str]
     known: Observations
-    survivors: list[int]
+    numbers: list[int]
 
 
 def observe(
@@ -36,41 +37,41 @@ def observe(
     by what their constraints are presumed to be; while no finished trial is feasible they may be
     the centre.
     """
-    names = sorted(snapshot.state.known_constraints)
-    x, is_inside = to_points((r.params for r in snapshot.records), distributions, space)
-    c = np.array(
-        [
-            [
-                r.outcome.constraints.get(name, math.nan) if r.outcome else math.nan
-                for name in names
-            ]
-            for r in snapshot.records
-        ]
-    ).reshape(len(snapshot.records), len(names))
-    y = np.array([r.y for r in snapshot.records])
-    is_failed = np.array([r.outcome is None for r in snapshot.records], dtype=bool)
-    is_used = is_inside & ~is_failed & ~(np.isnan(y) & np.isnan(c).all(axis=1))
+    rows, state = snapshot.rows, snapshot.state
+    is_inside = np.isfinite(rows.x).all(axis=1)
+    is_failed = rows.epoch == FAILED
+    teaches = ~np.isnan(rows.y) | ~np.isnan(rows.c).all(axis=1)
+    is_used = is_inside & ~is_failed & teaches
+    # Most often all are used: a slice copies nothing, which 10,000 trials would feel.
+    used = slice(None) if is_used.all() else is_used
+    x, y, c = rows.x[used], rows.y[used], rows.c[used]
+    incumbent = -1 if state.incumbent is None else state.incumbent.number
+    # The incumbent may be a trial without a tag, which counts to no epoch but the first.
+    is_here = (rows.epoch[used] == state.region.epoch) | (rows.number[used] == incumbent)
+    may_center = rows.may_center[used] & is_here & ~np.isnan(c).any(axis=1)
+    center = rows.x[is_inside & (rows.number == incumbent)]
+
     pending, pending_inside = to_points(snapshot.pending, distributions, space)
-    incumbent = snapshot.state.incumbent
-    is_center = np.array(
-        [incumbent is not None and r.number == incumbent.number for r in snapshot.records],
-        dtype=bool,
-    )
-    center = x[is_center & is_inside]
     presumed, presumed_inside = to_points(snapshot.survivors.values(), distributions, space)
     presumed = presumed[presumed_inside]
-    has_feasible = incumbent is not None and incumbent.is_feasible
+    n_presumed = len(presumed)
+    if n_presumed:
+        x = np.concatenate([x, presumed])
+        y = np.append(y, np.full(n_presumed, math.nan))
+        c = np.concatenate([c, np.tile(_presumed(c), (n_presumed, 1))])
+        may_center = np.append(may_center, np.full(n_presumed, not may_center.any()))
     known = Observations(
-        x=np.concatenate([x[is_used], presumed]),
-        y=np.append(y[is_used], np.full(len(presumed), math.nan)),
-        c=np.concatenate([c[is_used], np.tile(_presumed(c[is_used]), (len(presumed), 1))]),
+        x=x,
+        y=y,
+        c=c,
         center=center[0] if len(center) else None,
         pending=pending[pending_inside],
-        failed=x[is_failed & is_inside],
-        survivors=presumed[:0] if has_feasible else presumed,
+        failed=rows.x[is_failed & is_inside],
+        may_center=may_center,
     )
-    numbers = [n for n, i in zip(snapshot.survivors, presumed_inside, strict=True) if i]
-    return Observed(names, known, numbers)
+    survivors = [n for n, i in zip(snapshot.survivors, presumed_inside, strict=True) if i]
+    numbers = [*rows.number[used].tolist(), *survivors]
+    return Observed(sorted(state.known_constraints), known, numbers)
 
 
 def _presumed(c: Array) -> Array:
@@ -84,5 +85,5 @@ def _presumed(c: Array) -> Array:
 def _presumed_value(c: Array) -> float:
     held = c[c < 0.0]
     if len(held):
-        return float(np.median(held))
+        return -typical_size(held)
     return -PRESUMED_SLACK * typical_size(c) if len(c) else math.nan

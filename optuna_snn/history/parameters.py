@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,13 +45,28 @@ def to_points(
     A trial that lacks a parameter or has it outside the present bounds is not in the space; its
     row is NaN.
     """
-    names = sorted(distributions)
-    rows = [[_internal(p, name, distributions[name]) for name in names] for p in params]
-    values = np.array(rows, dtype=float).reshape(len(rows), len(names))
+    rows = list(params)
+    values = np.full((len(rows), len(distributions)), math.nan)
+    for j, name in enumerate(sorted(distributions)):
+        values[:, j] = _column(rows, name, distributions[name])
     is_inside = np.isfinite(values).all(axis=1)
     x = np.full(values.shape, np.nan)
     x[is_inside] = space.snap(space.encode(values[is_inside]))
     return x, is_inside
+
+
+def _column(
+    rows: Sequence[Mapping[str, Any]], name: str, distribution: BaseDistribution
+) -> Sequence[float] | Array:
+    """Internal values (n,) of one parameter; NaN where a row has none that is valid."""
+    if not isinstance(distribution, FloatDistribution) or distribution.step is not None:
+        return [_internal(row, name, distribution) for row in rows]
+    given = [row.get(name, math.nan) for row in rows]
+    if not all(type(value) is float for value in given):
+        return [_internal(row, name, distribution) for row in rows]
+    values = np.array(given, dtype=float)
+    is_valid = (values >= distribution.low) & (values <= distribution.high)
+    return np.where(is_valid, values, math.nan)
 
 
 def _internal(params: Mapping[str, Any], name: str, distribution: BaseDistribution) -> float:

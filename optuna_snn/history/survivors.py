@@ -15,12 +15,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 N_REMEMBERED = 200
 """Stopped trials, the latest ones, that the rule looks at."""
 
 
-def survivors(stopped: Sequence[int], running: Iterable[int], n_running: int) -> list[int]:
+def survivors(
+    stopped: Sequence[int] | npt.NDArray[np.int64], running: Iterable[int], n_running: int
+) -> list[int]:
     """Numbers of the running trials that are presumed feasible.
 
     stopped: numbers of the trials that were stopped as infeasible, in the order in which they

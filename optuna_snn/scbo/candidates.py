@@ -43,9 +43,19 @@ def sobol(n_dims: int, n: int, seed: int, skip: int = 0) -> Array:
     return points
 
 
-def make_box(space: SearchSpace, center: Array, length: float, length_init: float) -> Box:
-    """The box of side `length` around the centre (d,), clipped to the cube."""
-    low, high = center - length / 2.0, center + length / 2.0
+def make_box(
+    space: SearchSpace,
+    center: Array,
+    length: float,
+    length_init: float,
+    sides: Array | None = None,
+) -> Box:
+    """The box of side `length` around the centre (d,), clipped to the cube.
+
+    sides: (d,) each side's part of `length`, with a product of 1; None is the same for all.
+    """
+    half = length / 2.0 if sides is None else length / 2.0 * sides
+    low, high = center - half, center + half
     for j, dimension in enumerate(space.dimensions):
         if isinstance(dimension, Numeric):
             below, above = dimension.adjacent(float(center[j]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from optuna_snn.scbo.space import Array
 
@@ -25,5 +26,6 @@ class Observations:
     """Points of running trials (k, d)."""
     failed: Array
     """Points of failed trials (k, d)."""
-    survivors: Array = field(default_factory=lambda: np.empty((0, 0)))
-    """Points (k, d) of running trials that are presumed feasible, where no finished one is."""
+    may_center: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=bool))
+    """Which rows may be the centre in place of the incumbent (n,): feasible trials of this epoch;
+    where none has finished, running ones that are presumed feasible."""

@@ -256,13 +256,16 @@ def condition(data: Data, hyper: Hyperparameters) -> Posterior:
 
 
 def fit(
-    data: Data, start: Hyperparameters | None = None, max_iterations: int = 60
+    data: Data,
+    start: Hyperparameters | None = None,
+    max_iterations: int = 60,
+    has_prior: bool = True,
 ) -> Hyperparameters:
     """Hyperparameters of largest likelihood times prior, by L-BFGS-B over all outputs at once.
 
     start: where to begin (a warm start needs few iterations); None is the default. The result
     is never worse than the start. If a covariance matrix cannot be factorised, the default
-    is used unfitted and this is logged.
+    is used unfitted and this is logged. has_prior: False leaves the likelihood alone.
     """
     begin = default_hyperparameters(data) if start is None else start
     n_outputs, width = len(data.Y), data.n_dims + 2
@@ -276,6 +279,8 @@ def fit(
     def loss(theta: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         hyper = Hyperparameters.unpack(theta.reshape(n_outputs, width), data.X.device)
         value, gradient = log_likelihood(data, hyper)
+        if not has_prior:
+            return -float(value.sum()), -gradient.pack().ravel()
         prior, prior_gradient = log_prior(hyper, data.n_dims)
         total = gradient.pack() + prior_gradient.pack()
         return -float((value + prior).sum()), -total.ravel()

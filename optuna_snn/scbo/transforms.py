@@ -3,10 +3,10 @@
 The objective is maximised here; the transforms of it are strictly increasing.
 Constraints are feasible where ``c <= 0``; the transforms of them keep the sign, and so 0 at 0.
 
-Departures from the paper:
+Departures from the paper, each a choice of `options`:
 
-1. The objective is standardised with its bad tail compressed, not turned into ranks: a refined
-   draw needs the distances between the good values, which ranks throw away.
+1. The objective is standardised with its bad tail compressed, not turned into normal scores of
+   its ranks: a refined draw needs the distances between the good values, which ranks throw away.
 2. Each constraint is divided by its typical size before bilog, so that constraints in units of
    1e4 and of 1e-3 weigh alike.
 3. Where a constraint jumps, the jump is taken out. A network that is stopped has most of its
@@ -17,10 +17,15 @@ Departures from the paper:
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
+from scipy.stats import rankdata
 
 Array = npt.NDArray[np.float64]
+Objective = Literal["compressed", "standardised", "ranks"]
 
 GAP_RATIO, MIN_VIOLATIONS = 4.0, 5
 
@@ -41,7 +46,7 @@ def typical_size(c: Array) -> float:
     return size if size > 0.0 else largest
 
 
-def warp_constraints(c: Array) -> Array:
+def warp_constraints(c: Array, is_scaled: bool = True, is_gap_closed: bool = True) -> Array:
     """Scale each column by its typical size, bilog, and close its gap (departures 2 and 3).
 
     c: (n, m), NaN where a trial lacks the constraint (stays NaN); infinities become the largest
@@ -49,7 +54,8 @@ def warp_constraints(c: Array) -> Array:
     """
     warped = np.empty_like(c)
     for j in range(c.shape[1]):
-        warped[:, j] = close_gap(_scaled_bilog(c[:, j]))
+        column = _scaled_bilog(c[:, j]) if is_scaled else bilog(clip_infinities(c[:, j]))
+        warped[:, j] = close_gap(column) if is_gap_closed else column
     # A tiny value divided by a large scale becomes 0, and infeasible must not become feasible.
     return np.where((warped == 0.0) & (c != 0.0), np.copysign(np.finfo(float).tiny, c), warped)
 
@@ -94,6 +100,26 @@ def clip_infinities(values: Array) -> Array:
     bottom = float(finite.min()) if len(finite) else -1.0
     clipped = np.where(values == np.inf, max(top, 1.0), values)
     return np.where(values == -np.inf, min(bottom, -1.0), clipped)
+
+
+def transform_objective(y: Array, kind: Objective = "compressed") -> Array:
+    """The objective (n,) as the model sees it, increasing in y; larger is better, NaN stays."""
+    if kind == "compressed":
+        return compress_bad_tail(y)
+    if kind == "standardised":
+        return clip_objective(y)
+    if kind == "ranks":
+        return normal_scores(y)
+    raise ValueError(f"objective must be compressed, standardised or ranks, got {kind!r}.")
+
+
+def normal_scores(y: Array) -> Array:
+    """Ranks through the inverse of the normal distribution: the paper's Gaussian copula. (n,)."""
+    known = ~np.isnan(y)
+    scores = np.full(len(y), np.nan)
+    if known.any():
+        scores[known] = ndtri((rankdata(y[known]) - 0.5) / known.sum())
+    return scores
 
 
 def compress_bad_tail(y: Array) -> Array:

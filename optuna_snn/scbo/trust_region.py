@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 
 LENGTH_INIT, LENGTH_MIN, LENGTH_MAX = 0.8, 2.0**-7, 1.6
 SUCCESS_TOLERANCE = 3
+MIN_FAILURE_TOLERANCE = 10
+"""TuRBO has 4: in few dimensions the box then collapses around the first local optimum."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,10 @@ class Settings:
                 raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
 
     def tolerated_failures(self, n_dims: int, n_workers: int) -> int:
-        """Failures in a row that halve the region: TuRBO's ceil(max(4, d) / q) batches of q."""
+        """Failures in a row that halve the region: ceil(max(10, d) / q) batches of q workers."""
         if self.failure_tolerance is not None:
             return self.failure_tolerance
-        return n_workers * math.ceil(max(4, n_dims) / n_workers)
+        return n_workers * math.ceil(max(MIN_FAILURE_TOLERANCE, n_dims) / n_workers)
 
 
 @dataclass(frozen=True)

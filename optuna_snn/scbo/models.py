@@ -1,0 +1,111 @@
+"""The models of a step: observations -> Gaussian processes; and what these say of points.
+
+Departures from the paper:
+
+1. Hyperparameters are fitted to fewer points than the processes are conditioned on: a fit takes
+   dozens of factorisations, a condition one. Both take the points nearest to the centre, so that
+   the cost of a step does not grow with the number of trials.
+2. Where a constraint jumps (see `transforms`), luck has a part in it: its process has at least the
+   noise JUMP_NOISE.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from optuna_snn.scbo import surrogate
+from optuna_snn.scbo.observations import Observations
+from optuna_snn.scbo.options import Options
+from optuna_snn.scbo.space import Array, SearchSpace
+from optuna_snn.scbo.thompson import total_constraint
+from optuna_snn.scbo.transforms import jumps, transform_objective, warp_constraints
+
+JUMP_NOISE = 0.3
+"""Least noise variance of a constraint that jumps, in units of its warped values' variance."""
+MAX_FITTED_POINTS = 200
+COLD_ITERATIONS, WARM_ITERATIONS = 60, 20
+MAX_CENTERS = 50
+"""Feasible trials, the best by what was observed, that the centre is chosen from."""
+
+
+def fit_models(
+    space: SearchSpace,
+    known: Observations,
+    device: torch.device,
+    warm_start: npt.NDArray[np.float64] | None,
+    is_refit: bool,
+    options: Options,
+) -> surrogate.Posterior:
+    """Gaussian processes of the transformed objective and constraints, nearest points only.
+
+    Raises LinAlgError if a covariance matrix cannot be factorised.
+    """
+    local = nearest(known, options.max_local_points)
+    y, c = transform_objective(known.y[local], options.objective), known.c[local]
+    warped = warp_constraints(c, options.is_scaled, options.is_gap_closed)
+    outputs = np.concatenate([y[:, None], warped], axis=1)
+    noise_floor = np.append(0.0, np.where(jumps(c), JUMP_NOISE, 0.0))
+    features = space.features(known.x[local])
+
+    def data(n: int) -> surrogate.Data:
+        return surrogate.make_data(
+            features[:n], outputs[:n], space.feature_dims, space.n_dims, device, noise_floor
+        )
+
+    has_prior = options.prior == "dimension-scaled"
+    if warm_start is None:
+        hyper = surrogate.fit(data(MAX_FITTED_POINTS), None, COLD_ITERATIONS, has_prior)
+    else:
+        hyper = surrogate.Hyperparameters.unpack(warm_start, device)
+        if is_refit:
+            hyper = surrogate.fit(data(MAX_FITTED_POINTS), hyper, WARM_ITERATIONS, has_prior)
+    return surrogate.condition(data(len(local)), hyper)
+
+
+def nearest(known: Observations, n_most: int) -> npt.NDArray[np.int64]:
+    """Indices of the n_most points nearest to the centre, nearest first; else the latest first."""
+    if known.center is None:
+        return np.arange(len(known.x))[::-1][:n_most]
+    distance = ((known.x - known.center) ** 2).sum(axis=1)
+    n_kept = min(n_most, len(distance))
+    kept = np.sort(np.argpartition(distance, n_kept - 1)[:n_kept]) if n_kept else np.arange(0)
+    ordered: npt.NDArray[np.int64] = kept[np.argsort(distance[kept], kind="stable")]
+    return ordered
+
+
+def choose_center(
+    posterior: surrogate.Posterior, space: SearchSpace, known: Observations
+) -> int | None:
+    """The row that the posterior mean thinks best, of those that may be the centre.
+
+    By the objective; by the total constraint where the objective is not known of all. None where
+    no row may be the centre.
+    """
+    rows = np.flatnonzero(known.may_center)
+    if len(rows) == 0:
+        return None
+    is_valued = not np.isnan(known.y[rows]).any()
+    if is_valued and len(rows) > MAX_CENTERS:
+        rows = rows[np.argsort(-known.y[rows], kind="stable")[:MAX_CENTERS]]
+    features = torch.as_tensor(space.features(known.x[rows]), device=posterior.device)
+    mean = posterior.mean_and_sd(features)[0].cpu().numpy()
+    return int(rows[np.argmax(mean[0] if is_valued else -total_constraint(mean[1:]))])
+
+
+def relative_sides(posterior: surrogate.Posterior) -> Array:
+    """Lengthscales of the objective, divided by their geometric mean (TuRBO, section 2). (d,)."""
+    log_scale = posterior.hyper.log_lengthscale[0].cpu().numpy()
+    sides: Array = np.exp(log_scale - log_scale.mean())
+    return sides
+
+
+def probability_of_feasibility(
+    posterior: surrogate.Posterior, space: SearchSpace, x: Array
+) -> float:
+    """Posterior probability that all constraints hold at x (d,)."""
+    features = torch.as_tensor(space.features(x[None]), device=posterior.device)
+    mean, sd = posterior.mean_and_sd(features)
+    below = torch.special.ndtr(-mean[1:, 0] / sd[1:, 0])
+    return float(below.prod())

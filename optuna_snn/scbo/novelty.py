@@ -1,0 +1,64 @@
+"""Points that may be suggested: neither known nor pending, and not beside failures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optuna_snn.scbo.candidates import all_points
+from optuna_snn.scbo.observations import Observations
+from optuna_snn.scbo.space import Array, SearchSpace
+
+N_DRAWN = 200
+MAX_ENUMERATED = 5000
+SAME_POINT = 1e-7
+"""Chebyshev distance in the unit cube below which two points count as one."""
+NEAR_FAILURE = 0.02
+"""Chebyshev distance within which a failed trial speaks against a point."""
+
+
+def first_allowed(
+    space: SearchSpace, known: Observations, ranked: Array, rng: np.random.Generator
+) -> Array:
+    """The first of the ranked points (r, d) that is new and not beside failures. (d,).
+
+    Where there is none, as `draw_unused`.
+    """
+    for i in range(len(ranked)):
+        if not _is_taken(known, ranked[i]) and not _is_beside_failures(known, ranked[i]):
+            return np.array(ranked[i])
+    return draw_unused(space, known, rng)
+
+
+def unused(space: SearchSpace, known: Observations, x: Array) -> Array:
+    """The snapped points x (r, d) that are neither known nor pending, each once.
+
+    All of them where a dimension is continuous: there points do not meet by chance.
+    """
+    if not space.is_discrete.all():
+        return x
+    taken = {point.tobytes() for point in np.concatenate([known.x, known.pending])}
+    different = np.unique(x, axis=0)
+    return different[[point.tobytes() not in taken for point in different]]
+
+
+def draw_unused(space: SearchSpace, known: Observations, rng: np.random.Generator) -> Array:
+    """A random point (d,) of the whole space, a used one only if all those drawn are used.
+
+    A space of at most MAX_ENUMERATED points is searched completely.
+    """
+    drawn = space.snap(rng.random((N_DRAWN, space.n_dims)))
+    everywhere = all_points(space) if space.n_points <= MAX_ENUMERATED else drawn
+    free = unused(space, known, everywhere)
+    return np.array(free[rng.integers(len(free))] if len(free) else drawn[0])
+
+
+def _is_taken(known: Observations, x: Array) -> bool:
+    return _n_within(known.x, x, SAME_POINT) + _n_within(known.pending, x, SAME_POINT) > 0
+
+
+def _is_beside_failures(known: Observations, x: Array) -> bool:
+    return _n_within(known.failed, x, NEAR_FAILURE) >= 2
+
+
+def _n_within(points: Array, x: Array, distance: float) -> int:
+    return int((np.abs(points - x).max(axis=1, initial=0.0) <= distance).sum())

@@ -1,0 +1,70 @@
+"""What one step of the search does, choice by choice: for ablations and for experts.
+
+The defaults are what `benchmarks/ablations.py` found best, or equal and simpler; its results say
+how much each matters. What the paper has (SCBO: Eriksson and Poloczek 2021) stands with each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Options:
+    """The choices of a step. Raises ValueError for a number out of its range."""
+
+    objective: Literal["compressed", "standardised", "ranks"] = "compressed"
+    """How the objective is transformed. The paper turns it into normal scores of its ranks."""
+    is_scaled: bool = True
+    """Whether each constraint is divided by its typical size before bilog. Not in the paper."""
+    is_gap_closed: bool = True
+    """Whether the jump of a constraint that jumps is taken out. Not in the paper."""
+    prior: Literal["dimension-scaled", "flat"] = "dimension-scaled"
+    """Prior of the lengthscales; the paper has bounds only."""
+    box: Literal["isotropic", "lengthscales"] = "isotropic"
+    """Whether all sides of the box are equal, as in the paper, or follow the objective's
+    lengthscales with the same volume, as in TuRBO."""
+    center: Literal["posterior", "observed"] = "posterior"
+    """Whether the best feasible trial, the centre, is told by the posterior mean or, as in the
+    paper, by what was observed."""
+    n_draws: int = 3
+    """Draws of each constraint that a candidate has to satisfy, and of the objective that are
+    averaged; 1 in the paper."""
+    n_seeking_draws: int = 20
+    """Draws that are averaged while no objective value is known."""
+    candidates_per_dim: int = 200
+    """Candidates are this many times the dimension, at least ten and at most 25 times this; the
+    paper has 200."""
+    n_perturbed: int = 20
+    """Expected number of coordinates in which a candidate differs from the centre, as in the
+    paper."""
+    n_perturbed_seeking: int = 5
+    """The same while no objective value is known."""
+    refinement: Literal["perturbed", "all", "none"] = "perturbed"
+    """Which coordinates of the best candidates are refined on the draws: those in which they
+    differ from the centre, all, or none as in the paper."""
+    is_relaxed: bool = True
+    """Whether integers move with the continuous coordinates in the refinement, before they go on
+    in steps. There are none in the paper."""
+    max_local_points: int = 400
+    """Trials, the nearest to the centre, that the models are conditioned on; all in the paper."""
+    has_restart_design: bool = True
+    """Whether a restart begins with a new initial design, as in the paper, or with the model."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "n_draws",
+            "n_seeking_draws",
+            "candidates_per_dim",
+            "n_perturbed",
+            "n_perturbed_seeking",
+            "max_local_points",
+        ):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+
+
+DEFAULT = Options()
+"""What `SCBOSampler` does unless told otherwise."""
