@@ -128,9 +128,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="seeds of each switch")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--switches", nargs="+", default=switches, choices=switches)
-    parser.add_argument(
-        "--problems", nargs="+", default=DEFAULT_PROBLEMS, choices=list(PROBLEMS)
-    )
+    parser.add_argument("--problems", nargs="+", default=DEFAULT_PROBLEMS, choices=list(PROBLEMS))
     parser.add_argument("--results", type=Path, default=RESULTS / "ablations.jsonl")
     parser.add_argument("--table", action="store_true", help="only print what is there")
     parser.add_argument("--run", nargs=3, metavar=("SWITCH", "PROBLEM", "SEED"))

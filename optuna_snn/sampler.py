@@ -280,8 +280,11 @@ class SCBOSampler(BaseSampler):
             scramble = history.digest(self._seed, epoch)
         x: Array = space.snap(sobol(space.n_dims, 1, scramble, skip=trial.number))[0]
         known = history.observe(snapshot, distributions, space).known
-        is_taken = len(unused(space, known, x[None])) == 0
-        return draw_unused(space, known, self._rng(trial)) if is_taken else x
+        if len(unused(space, known, x[None])) == 0:
+            x = draw_unused(space, known, self._rng(trial))
+            if len(unused(space, known, x[None])) == 0:
+                self._warn_of_exhaustion(space)
+        return x
 
     def _suggest(
         self,
@@ -313,6 +316,8 @@ class SCBOSampler(BaseSampler):
             is_refit=warm is None or n_since > len(known.x) / TRIALS_PER_REFIT,
             options=self._options,
         )
+        if suggestion.is_repeat:
+            self._warn_of_exhaustion(space)
         if suggestion.hyper is not None:
             history.write_hyper(study, trial, signature, len(known.x), suggestion.hyper)
         if suggestion.center is not None:
@@ -348,6 +353,16 @@ class SCBOSampler(BaseSampler):
         if self._seed is None:
             return np.random.default_rng()
         return np.random.default_rng([self._seed, trial.number, *more])
+
+    def _warn_of_exhaustion(self, space: SearchSpace) -> None:
+        with self._lock:
+            is_new = "exhausted" not in self._warned
+            self._warned.add("exhausted")
+        if is_new:
+            _logger.warning(
+                f"All {space.n_points:.0f} points of the search space have been tried; from now "
+                "on points are suggested again. Stop the study, or widen the space."
+            )
 
     def _warn_of_missing_constraints(self, snapshot: Snapshot) -> None:
         known = snapshot.state.known_constraints

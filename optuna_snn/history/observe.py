@@ -66,6 +66,7 @@ def observe(
         c=c,
         center=center[0] if len(center) else None,
         pending=pending[pending_inside],
+        tried=rows.x if is_inside.all() else rows.x[is_inside],
         failed=rows.x[is_failed & is_inside],
         may_center=may_center,
     )

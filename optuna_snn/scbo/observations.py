@@ -24,6 +24,8 @@ class Observations:
     """The incumbent's point (d,)."""
     pending: Array
     """Points of running trials (k, d)."""
+    tried: Array
+    """Points of all finished trials, also of those that taught nothing (t, d)."""
     failed: Array
     """Points of failed trials (k, d)."""
     may_center: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=bool))

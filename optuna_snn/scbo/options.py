@@ -36,14 +36,17 @@ class Options:
     candidates_per_dim: int = 200
     """Candidates are this many times the dimension, at least ten and at most 25 times this; the
     paper has 200."""
-    n_perturbed: int = 20
-    """Expected number of coordinates in which a candidate differs from the centre, as in the
+    n_perturbed: int = 5
+    """Expected number of coordinates in which a candidate differs from the centre; 20 in the
     paper."""
     n_perturbed_seeking: int = 5
     """The same while no objective value is known."""
     refinement: Literal["perturbed", "all", "none"] = "perturbed"
     """Which coordinates of the best candidates are refined on the draws: those in which they
     differ from the centre, all, or none as in the paper."""
+    is_each_choice_refined: bool = True
+    """Whether the best candidate of each choice of a categorical dimension is refined as well, so
+    that the other coordinates can follow it. There are none in the paper."""
     is_relaxed: bool = True
     """Whether integers move with the continuous coordinates in the refinement, before they go on
     in steps. There are none in the paper."""

@@ -34,7 +34,15 @@ from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, Options
 from optuna_snn.scbo.paths import draw_path
 from optuna_snn.scbo.space import Array, SearchSpace
-from optuna_snn.scbo.thompson import N_STARTS, Goal, evaluate, merit_order, refine, screen
+from optuna_snn.scbo.thompson import (
+    N_OTHER_STARTS,
+    Goal,
+    choose_starts,
+    evaluate,
+    merit_order,
+    refine,
+    screen,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -50,6 +58,8 @@ class Suggestion:
     """Hyperparameters as fitted now, one row per output; None if the given ones were used."""
     predicted_feasible: float | None
     """Posterior probability that all constraints hold."""
+    is_repeat: bool = False
+    """Whether a discrete space has no point left that was not tried."""
     center: int | None = None
     """Row of what is known that the box was laid around; None is the incumbent."""
 
@@ -91,18 +101,21 @@ def suggest(
     hyper = posterior.hyper.pack() if is_refit else None
     if len(candidates) == 0:
         x = draw_unused(space, known, rng)
-        return Suggestion(x, hyper, probability_of_feasibility(posterior, space, x), row)
+        probability = probability_of_feasibility(posterior, space, x)
+        is_repeat = len(unused(space, known, x[None])) == 0
+        return Suggestion(x, hyper, probability, is_repeat, row)
 
     order, active = screen(path.to(device, torch.float32), space, candidates, goal)
     finalists = candidates[order[:MAX_FINALISTS]]
     if options.refinement != "none":
-        starts = finalists[:N_STARTS]
+        n_others = N_OTHER_STARTS if options.is_each_choice_refined else 0
+        starts = choose_starts(space, candidates[order], n_others)
         kept = center if options.refinement == "perturbed" else None
         refined = refine(path, space, box, starts, rng, active, goal, options.is_relaxed, kept)
         finalists = np.concatenate([refined, finalists])
     ranked = finalists[merit_order(evaluate(path, space, finalists, goal))]
     x = first_allowed(space, known, ranked, rng)
-    return Suggestion(x, hyper, probability_of_feasibility(posterior, space, x), row)
+    return Suggestion(x, hyper, probability_of_feasibility(posterior, space, x), center=row)
 
 
 def _box(

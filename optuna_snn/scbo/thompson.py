@@ -11,7 +11,8 @@ Departures from the paper:
    climbed to, with the drawn constraints as constraints.
 2. A candidate has to be feasible on several draws of each constraint. The best point of a single
    draw lies on the drawn boundary of every active constraint, and each is then violated half the
-   time: with four active constraints, fifteen evaluations of sixteen are lost.
+   time: with four active constraints, fifteen evaluations of sixteen are lost. Where no candidate
+   is, the total violation is the mean of the draws as well.
 3. The drawn objective is the mean of as many draws: between Thompson sampling (one) and the
    posterior mean (infinitely many). A single draw follows its own fancies wherever little is
    known, which in many dimensions is everywhere.
@@ -54,7 +55,7 @@ MARGIN = 1e-6
 """Drawn constraints are asked to hold by this much in refinement, against rounding."""
 N_PILOT = 128
 """Candidates drawn on all outputs first, to learn which constraints matter."""
-N_STARTS = 3
+N_STARTS, N_OTHER_STARTS = 3, 5
 N_ITERATIONS = 30
 N_ROUNDS = 2
 
@@ -63,10 +64,10 @@ def merit_order(draws: Draws) -> npt.NDArray[np.int64]:
     """Candidates from best to worst.
 
     First those that are feasible on all draws of the constraints, by the drawn objective; then the
-    others as the paper has it, on the first draw alone: by total violation, then by objective.
+    others by the total violation, mean of the draws, then by the objective.
     """
     is_feasible = (draws.constraints <= 0.0).all(axis=(0, 1))
-    violation = np.where(is_feasible, 0.0, np.clip(draws.constraints[:, 0], 0.0, None).sum(axis=0))
+    violation = np.clip(draws.constraints, 0.0, None).mean(axis=1).sum(axis=0)
     return np.lexsort((-draws.objective, violation, ~is_feasible))
 
 
@@ -125,6 +126,23 @@ def screen(path: Path, space: SearchSpace, x: Array, goal: Goal = "value") -> Sc
     return Screened(np.lexsort((-objective, -n_held)), active)
 
 
+def choose_starts(space: SearchSpace, ranked: Array, n_others: int = N_OTHER_STARTS) -> Array:
+    """Where refinement starts: the first of the ranked points (r, d), and of each other choice.
+
+    The first N_STARTS, then the first point of each choice of each categorical dimension that has
+    none among these, n_others at the most: what a choice is worth shows once the other
+    coordinates have followed it. Returns (k, d).
+    """
+    rows = list(range(min(N_STARTS, len(ranked))))
+    others: set[int] = set()
+    for j in np.flatnonzero(space.is_categorical):
+        values, first = np.unique(ranked[:, j], return_index=True)
+        seen = set(ranked[rows, j].tolist())
+        others |= {int(i) for v, i in zip(values, first, strict=True) if v not in seen}
+    chosen: Array = ranked[rows + sorted(others)[:n_others]]
+    return chosen
+
+
 def refine(
     path: Path,
     space: SearchSpace,
@@ -143,7 +161,9 @@ def refine(
     Numeric coordinates move along gradients (SLSQP), then discrete ones to better neighbours, in
     turns; integers are snapped before the others go on. is_relaxed: False moves integers to
     neighbours only. center: (d,), coordinates that a start has in common with it stay (departure
-    5); None moves all. Returns the points (k, d); none is worse than its start.
+    5), unless a choice differs; None moves all.
+
+    Returns the points (k, d); none is worse than its start.
     """
     outputs = range(len(path.scale)) if active is None else [0, *(1 + active)]
     local, at_point = path.to(torch.device("cpu")), PointPath(path, outputs)
@@ -153,10 +173,22 @@ def refine(
     moves = [m for m in moves if m.any()]
     climbed = []
     for start in starts:
-        own = moves if center is None else [m & (start != center) for m in moves]
+        own = [m & _may_move(space, start, center) for m in moves]
         own = [m for m in own if m.any()]
         climbed.append(_climb(local, at_point, space, box, start, rng, goal, own))
     return np.stack(climbed)
+
+
+def _may_move(space: SearchSpace, start: Array, center: Array | None) -> npt.NDArray[np.bool_]:
+    """Which coordinates of a start (d,) refinement may move: those that differ from the centre.
+
+    All of them where a choice differs, since the others have to follow it. (d,).
+    """
+    everything = np.ones(space.n_dims, dtype=bool)
+    if center is None:
+        return everything
+    differs: npt.NDArray[np.bool_] = start != center
+    return everything if differs[space.is_categorical].any() else differs
 
 
 def _climb(
@@ -231,9 +263,8 @@ def _slide(
     bounds = np.stack([np.minimum(box.low[moving], z), np.maximum(box.high[moving], z)], axis=1)
     end = start.copy()
     memo = _Memo(at)
-    first_draws = slice(1, None, at_point.n_draws)
     if (memo(z)[0][1:] > 0.0).any():
-        z = _least_violation(memo, z, bounds, first_draws)
+        z = _least_violation(memo, z, bounds)
     if (memo(z)[0][1:] <= 0.0).all():
         z = _largest_objective(memo, z, bounds)
     end[moving] = z
@@ -273,13 +304,13 @@ def _largest_objective(at: _Memo, z: Array, bounds: Array) -> Array:
     return end if np.isfinite(end).all() else z
 
 
-def _least_violation(at: _Memo, z: Array, bounds: Array, rows: slice) -> Array:
-    """Slide to a local minimum of the squared violation of some constraint draws (L-BFGS-B)."""
+def _least_violation(at: _Memo, z: Array, bounds: Array) -> Array:
+    """Slide to a local minimum of the squared violation of all constraint draws (L-BFGS-B)."""
 
     def squared_violation(v: Array) -> tuple[float, Array]:
         values, gradients = at(v)
-        excess = np.clip(values[rows] + MARGIN, 0.0, None)
-        return 0.5 * float(excess @ excess), excess @ gradients[rows]
+        excess = np.clip(values[1:] + MARGIN, 0.0, None)
+        return 0.5 * float(excess @ excess), excess @ gradients[1:]
 
     found = minimize(
         squared_violation,
