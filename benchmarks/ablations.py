@@ -39,6 +39,9 @@ PAPER: Mapping[str, Any] = {
     "n_perturbed": 20,
     "n_perturbed_seeking": 20,
     "refinement": "none",
+    "is_each_choice_refined": False,
+    "n_noise_sds": 0.0,
+    "has_restart_design": True,
 }
 
 SWITCHES: Mapping[str, Mapping[str, Any]] = {
@@ -55,14 +58,15 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "no refinement": {"refinement": "none"},
     "refine all coordinates": {"refinement": "all"},
     "integers by steps only": {"is_relaxed": False},
-    "first candidates only": {"is_each_choice_refined": False},
+    "the centre's choices only": {"is_each_choice_refined": False},
     "half the candidates": {"candidates_per_dim": 100},
     "twice the candidates": {"candidates_per_dim": 400},
-    "perturb 5": {"n_perturbed": 5},
+    "perturb 10": {"n_perturbed": 10},
     "perturb 20": {"n_perturbed": 20},
     "100 local points": {"max_local_points": 100},
     "centre as observed": {"center": "observed"},
-    "no design at a restart": {"has_restart_design": False},
+    "a design at each restart": {"has_restart_design": True},
+    "no least box under noise": {"n_noise_sds": 0.0},
 }
 """Name -> options that differ from the default."""
 

@@ -49,7 +49,7 @@ class Rows:
     is_complete: npt.NDArray[np.bool_]
     """Which ended with a value (n,)."""
     may_center: npt.NDArray[np.bool_]
-    """Which may be the centre of their epoch's box (n,): chosen by us, finite and feasible."""
+    """Which may be the centre of their epoch's box (n,): finite and feasible."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ Departures from the paper:
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -93,6 +95,21 @@ def choose_center(
     features = torch.as_tensor(space.features(known.x[rows]), device=posterior.device)
     mean = posterior.mean_and_sd(features)[0].cpu().numpy()
     return int(rows[np.argmax(mean[0] if is_valued else -total_constraint(mean[1:]))])
+
+
+def least_length(posterior: surrogate.Posterior, n_moved: int, n_noise_sds: float) -> float:
+    """Side of the box in which the objective changes by n_noise_sds of its noise.
+
+    Between the centre and a point at the box's edge in n_moved coordinates. In units of the
+    process, Var[f(x) - f(c)] = 2 (1 - k(r)), and k(r) = 1 - 5/6 r^2 + O(r^3) for Matern-5/2, with
+    r^2 = n_moved (L / 2)^2 / l^2 for the geometric mean l of the lengthscales: solved for L where
+    the variance is n_noise_sds^2 s2. In a smaller box results differ by luck alone.
+    """
+    hyper = posterior.hyper
+    n = min(n_moved, hyper.log_lengthscale.shape[1])
+    lengthscale = float(hyper.log_lengthscale[0].mean().exp())
+    noise_sd = float((0.5 * hyper.log_noise[0]).exp())
+    return 2.0 * n_noise_sds * noise_sd * lengthscale * math.sqrt(0.6 / n)
 
 
 def relative_sides(posterior: surrogate.Posterior) -> Array:

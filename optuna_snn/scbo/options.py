@@ -6,6 +6,7 @@ how much each matters. What the paper has (SCBO: Eriksson and Poloczek 2021) sta
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,17 +46,23 @@ class Options:
     """Which coordinates of the best candidates are refined on the draws: those in which they
     differ from the centre, all, or none as in the paper."""
     is_each_choice_refined: bool = True
-    """Whether the best candidate of each choice of a categorical dimension is refined as well, so
-    that the other coordinates can follow it. There are none in the paper."""
+    """Whether the best known point of each other choice of a categorical dimension is refined as
+    well, so that the other coordinates can follow it. There are none in the paper."""
     is_relaxed: bool = True
     """Whether integers move with the continuous coordinates in the refinement, before they go on
     in steps. There are none in the paper."""
     max_local_points: int = 400
     """Trials, the nearest to the centre, that the models are conditioned on; all in the paper."""
-    has_restart_design: bool = True
-    """Whether a restart begins with a new initial design, as in the paper, or with the model."""
+    n_noise_sds: float = 2.0
+    """Standard deviations of its noise by which the objective has to change within the box, which
+    is no smaller than that; 0 in the paper."""
+    has_restart_design: bool = False
+    """Whether a restart begins with a new initial design, as in the paper, or with the model of
+    all trials and the whole space."""
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.n_noise_sds < math.inf:
+            raise ValueError(f"n_noise_sds must be at least 0, got {self.n_noise_sds!r}.")
         for name in (
             "n_draws",
             "n_seeking_draws",

@@ -8,7 +8,9 @@ Departures from the paper, beside those of the steps:
 
 1. The centre is the best feasible trial by the posterior mean, not by what was observed: of noisy
    results the best observed is the luckiest.
-2. While no objective value is known at all, fewer coordinates move at once: most of the space is
+2. The box is never so small that the objective changes by less than its noise within it. Under
+   noise the best result is a lucky one, which seldom is beaten: the box would collapse.
+3. While no objective value is known at all, fewer coordinates move at once: most of the space is
    silent, and what little is known to fire is not left far behind.
 """
 
@@ -26,6 +28,8 @@ from optuna_snn.scbo.candidates import Box, draw_candidates, make_box, neighbour
 from optuna_snn.scbo.models import (
     choose_center,
     fit_models,
+    least_length,
+    nearest,
     probability_of_feasibility,
     relative_sides,
 )
@@ -35,9 +39,9 @@ from optuna_snn.scbo.options import DEFAULT, Options
 from optuna_snn.scbo.paths import draw_path
 from optuna_snn.scbo.space import Array, SearchSpace
 from optuna_snn.scbo.thompson import (
-    N_OTHER_STARTS,
+    N_STARTS,
     Goal,
-    choose_starts,
+    best_of_other_choices,
     evaluate,
     merit_order,
     refine,
@@ -94,6 +98,9 @@ def suggest(
         box = _box(space, center, length, length_init)
         return Suggestion(draw_candidates(space, center, box, 1, rng)[0], None, None)
 
+    if not is_seeking:
+        least = least_length(posterior, options.n_perturbed, options.n_noise_sds)
+        length = max(length, min(least, length_init))
     if options.box == "lengthscales":
         sides = relative_sides(posterior)
     box = _box(space, center, length, length_init, sides)
@@ -108,11 +115,16 @@ def suggest(
     order, active = screen(path.to(device, torch.float32), space, candidates, goal)
     finalists = candidates[order[:MAX_FINALISTS]]
     if options.refinement != "none":
-        n_others = N_OTHER_STARTS if options.is_each_choice_refined else 0
-        starts = choose_starts(space, candidates[order], n_others)
+        starts, is_relaxed = finalists[:N_STARTS], options.is_relaxed
         kept = center if options.refinement == "perturbed" else None
-        refined = refine(path, space, box, starts, rng, active, goal, options.is_relaxed, kept)
+        refined = refine(path, space, box, starts, rng, active, goal, is_relaxed, kept)
         finalists = np.concatenate([refined, finalists])
+    if options.is_each_choice_refined and center is not None and space.is_categorical.any():
+        local = known.x[nearest(known, options.max_local_points)]
+        for point in best_of_other_choices(path, space, local, center, goal):
+            around = make_box(space, point, length_init, length_init)
+            refined = refine(path, space, around, point[None], rng, None, goal, options.is_relaxed)
+            finalists = np.concatenate([refined, finalists])
     ranked = finalists[merit_order(evaluate(path, space, finalists, goal))]
     x = first_allowed(space, known, ranked, rng)
     return Suggestion(x, hyper, probability_of_feasibility(posterior, space, x), center=row)

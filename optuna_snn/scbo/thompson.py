@@ -21,6 +21,9 @@ Departures from the paper:
 5. A candidate differs from the centre in few coordinates, and the refinement keeps the others
    where they are. In many dimensions that is what makes results informative: a point that differs
    from the centre in all of thirty coordinates tells nothing of any of them.
+6. The best known point of each other choice of a categorical dimension is refined as well, in the
+   initial box around it: what a choice is worth shows once the other coordinates have followed it,
+   which they cannot do within a small box.
 """
 
 from __future__ import annotations
@@ -126,21 +129,20 @@ def screen(path: Path, space: SearchSpace, x: Array, goal: Goal = "value") -> Sc
     return Screened(np.lexsort((-objective, -n_held)), active)
 
 
-def choose_starts(space: SearchSpace, ranked: Array, n_others: int = N_OTHER_STARTS) -> Array:
-    """Where refinement starts: the first of the ranked points (r, d), and of each other choice.
+def best_of_other_choices(
+    path: Path, space: SearchSpace, x: Array, center: Array, goal: Goal = "value"
+) -> Array:
+    """Of the points x (r, d), the best of each choice that the centre (d,) does not have.
 
-    The first N_STARTS, then the first point of each choice of each categorical dimension that has
-    none among these, n_others at the most: what a choice is worth shows once the other
-    coordinates have followed it. Returns (k, d).
+    As drawn; the best N_OTHER_STARTS of them. Returns (k, d).
     """
-    rows = list(range(min(N_STARTS, len(ranked))))
-    others: set[int] = set()
+    ranked = x[merit_order(evaluate(path, space, x, goal))]
+    found: set[int] = set()
     for j in np.flatnonzero(space.is_categorical):
-        values, first = np.unique(ranked[:, j], return_index=True)
-        seen = set(ranked[rows, j].tolist())
-        others |= {int(i) for v, i in zip(values, first, strict=True) if v not in seen}
-    chosen: Array = ranked[rows + sorted(others)[:n_others]]
-    return chosen
+        choices, first = np.unique(ranked[:, j], return_index=True)
+        found |= set(first[choices != center[j]].tolist())
+    best: Array = ranked[sorted(found)[:N_OTHER_STARTS]]
+    return best
 
 
 def refine(
