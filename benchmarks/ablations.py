@@ -6,7 +6,7 @@ runs what `benchmarks/results/ablations.jsonl` does not hold yet (interrupt and 
 like) and prints a table: for each problem the median best feasible value with the default, and
 for each changed choice the median and in how many of the paired seeds it was better. The choices
 are described in `optuna_snn.scbo.options` and in the arguments of `SCBOSampler`; `paper` changes
-all of them to what the paper has.
+all that have a switch to what the paper has.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ PAPER: Mapping[str, Any] = {
     "center": "observed",
     "n_draws": 1,
     "n_perturbed": 20,
-    "n_perturbed_seeking": 20,
     "refinement": "none",
     "is_each_choice_refined": False,
     "n_noise_sds": 0.0,

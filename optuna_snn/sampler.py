@@ -39,8 +39,8 @@ MIN_STARTUP_TRIALS = 10
 """Least size of the initial design; in many dimensions it has d + 1 trials, what a model needs.
 Where most of a space is infeasible, every further trial of the design is most likely lost."""
 TRIALS_PER_REFIT = 50
-"""Hyperparameters are fitted again after one new trial in this many, and at least at each of the
-first trials: n trials wait for n / TRIALS_PER_REFIT more."""
+"""Hyperparameters are fitted again once more than n / TRIALS_PER_REFIT trials are new, of n: at
+each of the first fifty, then at every second, and so on."""
 
 
 class SCBOSampler(BaseSampler):
@@ -49,11 +49,12 @@ class SCBOSampler(BaseSampler):
     For one objective, minimised or maximised, with any number of constraints given by
     ``trial.set_constraint(name, value)`` (feasible where the value is ``<= 0``), also of pruned
     trials. Any number of workers share a study through its storage: the state of the search is
-    computed from the stored trials at each ask and kept nowhere else.
+    computed from the stored trials at each ask and kept nowhere else. All workers of a study need
+    the same arguments, since each computes it for itself.
 
     Args:
         n_startup_trials:
-            Trials of the initial design (scrambled Sobol points), of each epoch. None is
+            Trials of the initial design (scrambled Sobol points). None is
             ``max(10, n_dims + 1)``.
         seed:
             Seed of the initial design and of all draws; a trial's random stream follows from it
@@ -271,7 +272,7 @@ class SCBOSampler(BaseSampler):
         Where that point of a discrete space is taken, a random one that is not.
         """
         from optuna_snn.scbo.candidates import sobol
-        from optuna_snn.scbo.novelty import draw_unused, unused
+        from optuna_snn.scbo.novelty import draw_unused, is_exhausted, unused
 
         epoch = snapshot.state.region.epoch
         if self._seed is None:
@@ -282,7 +283,7 @@ class SCBOSampler(BaseSampler):
         known = history.observe(snapshot, distributions, space).known
         if len(unused(space, known, x[None])) == 0:
             x = draw_unused(space, known, self._rng(trial))
-            if len(unused(space, known, x[None])) == 0:
+            if is_exhausted(space, known):
                 self._warn_of_exhaustion(space)
         return x
 
@@ -346,7 +347,9 @@ class SCBOSampler(BaseSampler):
             is_initial=suggestion is None,
         )
         predicted = None if suggestion is None else suggestion.predicted_feasible
-        history.write_tag(study, trial, history.SamplerTag(tag, center, predicted, seconds))
+        side = None if suggestion is None else suggestion.side
+        stored = history.SamplerTag(tag, center, predicted, seconds, side)
+        history.write_tag(study, trial, stored)
 
     def _rng(self, trial: FrozenTrial, *more: int) -> np.random.Generator:
         """The trial's own stream: from (seed, trial number), or from the operating system."""

@@ -24,9 +24,12 @@ class Ask:
     epoch: int
     """Restarts of the search before it."""
     generation: int
-    """Changes of the box's side before it, restarts included."""
+    """Times that the box was doubled, halved or begun anew before it."""
     length: float
-    """Side of the box in the unit cube."""
+    """Side of the box in the unit cube, by the results so far."""
+    side: float | None
+    """Side that was used, which is larger where noise would hide what happens within a smaller
+    box; None in the initial design, which has the whole space."""
     center: int | None
     """Number of the trial at the centre of the box; None while there is none, and in the initial
     design, which has the whole space."""
@@ -82,6 +85,7 @@ def _ask_of(trial: FrozenTrial) -> Ask | None:
         epoch=stored.tag.epoch,
         generation=stored.tag.generation,
         length=stored.tag.length,
+        side=stored.side,
         center=stored.center,
         predicted_feasible=stored.predicted_feasible,
         ask_seconds=stored.ask_seconds,

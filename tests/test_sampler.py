@@ -11,8 +11,9 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from optuna_snn import SCBOSampler, history
-from optuna_snn.history import read_state, read_tag
+from optuna_snn.history import SamplerTag, read_state, read_tag
 from optuna_snn.scbo.candidates import sobol
+from optuna_snn.scbo.options import Options
 from tests.helpers import bowl, params_of
 
 BAD_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
@@ -32,6 +33,7 @@ BAD_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"length_max": "wide"}, ValueError, "length_max must be a number, got 'wide'"),
     ({"success_tolerance": 0}, ValueError, "success_tolerance must be .* at least 1, got 0"),
     ({"success_tolerance": None}, ValueError, "success_tolerance must be .* got None"),
+    ({"options": {"n_draws": 1}}, TypeError, "options must be .*Options, got {'n_draws': 1}"),
     ({"failure_tolerance": 1.5}, ValueError, "failure_tolerance must be .* got 1.5"),
 ]
 
@@ -217,22 +219,37 @@ def test_a_nan_of_constraints_func_is_refused_and_infinity_is_not() -> None:
     assert {t.state for t in study.trials} == {TrialState.COMPLETE}
 
 
-def test_a_restart_begins_a_new_design_without_a_centre() -> None:
+def tags_of_a_flat_search(options: Options) -> list[SamplerTag]:
     # Nothing improves: 0.4, 0.2 and 0.1 are halved after one result each, and 0.05 is too small.
     sampler = SCBOSampler(
-        seed=0, n_startup_trials=3, failure_tolerance=1, length_init=0.4, length_min=0.1
+        seed=0,
+        n_startup_trials=3,
+        failure_tolerance=1,
+        length_init=0.4,
+        length_min=0.1,
+        options=options,
     )
     study = optuna.create_study(sampler=sampler)
     study.optimize(lambda t: 0.0 * sum(t.suggest_float(n, 0, 1) for n in "xy"), n_trials=12)
-    seen = [
-        (t.tag.epoch, t.tag.length, t.tag.is_initial, t.center)
-        for t in map(read_tag, study.trials[3:])
-        if t is not None
-    ]
+    return [t for t in map(read_tag, study.trials[3:]) if t is not None]
+
+
+def test_a_restart_begins_with_the_model_of_all_trials_and_without_a_centre() -> None:
+    tags = tags_of_a_flat_search(Options(has_restart_design=False))
+    assert [t.tag.epoch for t in tags] == [0] * 3 + [1] * 4 + [2] * 2
+    assert [t.tag.length for t in tags] == [0.4, 0.2, 0.1, 0.4, 0.4, 0.2, 0.1, 0.4, 0.4]
+    assert not any(t.tag.is_initial for t in tags)
+    assert [k for k, t in enumerate(tags) if t.center is None] == [3, 7]
+    assert [t.center for t in tags[4:7]] == [6, 6, 6] and tags[8].center == 10
+    assert all(t.predicted_feasible == 1.0 for t in tags)
+
+
+def test_a_restart_may_begin_with_a_new_design() -> None:
+    tags = tags_of_a_flat_search(Options(has_restart_design=True))
+    assert [t.tag.epoch for t in tags] == [0] * 3 + [1] * 6
     lengths = [0.4, 0.2, 0.1] + [0.4] * 3 + [0.4, 0.2, 0.1]
-    assert [epoch for epoch, *_ in seen] == [0] * 3 + [1] * 6
-    assert [length for _, length, *_ in seen] == lengths
-    assert [is_initial for *_, is_initial, _ in seen] == [False] * 3 + [True] * 3 + [False] * 3
-    assert [center for *_, center in seen[3:6]] == [None] * 3
-    for number, (epoch, _, is_initial, center) in enumerate(seen, start=3):
-        assert is_initial or center in range(6 * epoch, number)
+    assert [t.tag.length for t in tags] == lengths
+    assert [t.tag.is_initial for t in tags] == [False] * 3 + [True] * 3 + [False] * 3
+    assert [t.center for t in tags[3:6]] == [None] * 3
+    for number, t in enumerate(tags, start=3):
+        assert t.tag.is_initial or t.center in range(6 * t.tag.epoch, number)

@@ -2,11 +2,12 @@
 
 import optuna
 import pytest
-from optuna.trial import Trial
+from optuna.distributions import IntDistribution
+from optuna.trial import Trial, TrialState
 
 from optuna_snn import SCBOSampler
 from optuna_snn.history import read_tag
-from tests.helpers import bowl, n_modelled, optimised, params_of
+from tests.helpers import bowl, finished_trial, n_modelled, optimised, params_of
 
 
 def test_one_dimension_is_enough() -> None:
@@ -59,7 +60,9 @@ def test_thousands_of_choices_are_searched() -> None:
     assert len({p["choice"] for p in params_of(study)}) >= 4
 
 
-def test_a_tiny_discrete_space_is_searched_without_repetition_and_then_goes_on() -> None:
+def test_a_tiny_discrete_space_is_searched_without_repetition_and_then_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def objective(trial: Trial) -> float:
         n = trial.suggest_int("n", 1, 4, log=True)
         choice = trial.suggest_categorical("choice", [None, "b"])
@@ -68,6 +71,19 @@ def test_a_tiny_discrete_space_is_searched_without_repetition_and_then_goes_on()
     study = optimised(objective, n_trials=27, n_startup_trials=16)
     points = [tuple(p.values()) for p in params_of(study)]
     assert len(set(points[:24])) == 24 == len(set(points))
+    (said,) = [r.getMessage() for r in caplog.records if r.name.startswith("optuna_snn")]
+    assert said.startswith("All 24 points of the search space have been tried")
+
+
+@pytest.mark.parametrize("state", [TrialState.FAIL, TrialState.PRUNED])
+def test_points_whose_trials_taught_nothing_are_not_taken_again(state: TrialState) -> None:
+    study = optuna.create_study(sampler=SCBOSampler(seed=0, n_startup_trials=2))
+    space = {"n": IntDistribution(0, 7)}
+    study.add_trials([finished_trial({"n": k}, float(k), distributions=space) for k in range(3)])
+    study.add_trials(
+        [finished_trial({"n": k}, state=state, distributions=space) for k in range(3, 7)]
+    )
+    assert study.ask(space).params == {"n": 7}
 
 
 def test_asks_under_way_at_once_take_different_points_of_a_discrete_space() -> None:

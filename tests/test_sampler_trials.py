@@ -3,6 +3,7 @@
 import logging
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 import optuna
@@ -13,7 +14,7 @@ from optuna.trial import Trial, TrialState
 from optuna_snn import SCBOSampler
 from optuna_snn.history import History, observe, read_state, read_tag, to_space
 from optuna_snn.scbo.trust_region import Settings
-from tests.helpers import bowl, finished_trial, n_modelled, optimised, params_of
+from tests.helpers import bowl, finished_trial, n_modelled, optimised, params_of, tag
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, 1e308, -1e-320, 7.0])
@@ -144,6 +145,51 @@ def test_an_enqueued_good_point_becomes_the_centre_and_carries_no_tag() -> None:
     assert enqueued.params == {"x0": third, "x1": third} and read_tag(enqueued) is None
     tag = read_tag(following)
     assert tag is not None and tag.center == 5
+
+
+def study_after_a_restart() -> tuple[optuna.Study, dict[str, Any]]:
+    """A study whose first epoch has ended, the best of it without a tag; and its settings."""
+    settings = {"length_init": 0.5, "length_min": 0.4, "failure_tolerance": 3}
+    study = optuna.create_study()
+    for k in range(5):
+        params = {"x0": 0.4 + 0.1 * k, "x1": 0.5}
+        value = sum((x - 1 / 3) ** 2 for x in params.values())
+        own = None if k == 0 else tag(length=0.5)
+        study.add_trial(finished_trial(params, value, finished_at=k, tag=own))
+    state = read_state(study, Settings(**settings))
+    assert state.region.epoch == 1 and state.incumbent is None
+    return study, settings
+
+
+def test_after_a_restart_an_enqueued_good_point_becomes_the_centre_as_before_it() -> None:
+    study, settings = study_after_a_restart()
+    study.enqueue_trial({"x0": 1 / 3, "x1": 1 / 3})
+    optimised(bowl(2, 0, 1), n_trials=5, study=study, **settings)
+    enqueued, *following = study.trials[5:]
+    assert enqueued.params == {"x0": 1 / 3, "x1": 1 / 3} and read_tag(enqueued) is None
+    tags = [t for t in map(read_tag, following) if t is not None]
+    assert len(tags) == 4 and [t.tag.epoch for t in tags] == [1] * 4
+    centers = [t.center for t in tags if not t.tag.is_initial]
+    assert centers and set(centers) == {enqueued.number}
+
+
+def test_after_a_restart_only_its_own_trials_and_an_untagged_incumbent_may_be_the_centre() -> None:
+    study, settings = study_after_a_restart()
+    later = [  # value, constraint, tag
+        (0.3, {"c": -1.0}, tag(1, 1, 0.5)),
+        (0.2, {"c": -1.0}, None),
+        (0.1, {"c": -1.0}, tag(0, 0, 0.5)),
+        (0.0, {"c": 1.0}, None),
+        (0.4, {"c": -1.0}, None),
+    ]
+    for k, (value, c, own) in enumerate(later):
+        params = {"x0": 0.1 * k, "x1": 0.9}
+        study.add_trial(finished_trial(params, value, constraints=c, finished_at=9 + k, tag=own))
+    asking, space = study.ask()._cached_frozen_trial, study.trials[0].distributions
+    snapshot = History(Settings(**settings)).read(study, asking, space)
+    _, known, numbers = observe(snapshot, space, to_space(space))
+    assert snapshot.state.incumbent is not None and snapshot.state.incumbent.number == 6
+    assert [n for n, may in zip(numbers, known.may_center, strict=True) if may] == [5, 6]
 
 
 def test_a_partly_enqueued_trial_keeps_what_was_given_and_carries_no_tag() -> None:

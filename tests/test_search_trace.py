@@ -103,7 +103,7 @@ def test_tags_of_another_version_are_left_out() -> None:
     other = finished_trial({"x": 0.1}, 1.0)
     other.system_attrs[TAG_KEY] = '{"epoch": 1}'
     study.add_trials([other, ours])
-    assert search_trace(study) == [Ask(1, 1, 5, 0.4, None, None, 0.0, 1, 4, False)]
+    assert search_trace(study) == [Ask(1, 1, 5, 0.4, None, None, None, 0.0, 1, 4, False)]
 
 
 def test_any_process_reads_the_same_trace_whatever_its_sampler(tmp_path: Path) -> None:

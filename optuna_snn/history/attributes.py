@@ -38,9 +38,11 @@ class SamplerTag(NamedTuple):
     predicted_feasible: float | None
     """Posterior probability that all constraints hold, where there was a model."""
     ask_seconds: float
+    side: float | None = None
+    """Side of the box that was used: the tag's length, or more under noise; None in a design."""
 
 
-OWN_FIELDS = ("center", "predicted_feasible", "ask_seconds")
+OWN_FIELDS = ("center", "predicted_feasible", "ask_seconds", "side")
 TAG_FIELDS = {field.name for field in fields(Tag)} | {*OWN_FIELDS}
 
 
@@ -65,6 +67,7 @@ def write_tag(study: Study, trial: FrozenTrial, tag: SamplerTag) -> None:
         "center": tag.center,
         "predicted_feasible": tag.predicted_feasible,
         "ask_seconds": round(tag.ask_seconds, 4),
+        "side": None if tag.side is None else round(tag.side, 6),
     }
     _write(study, trial, TAG_KEY, asdict(tag.tag) | extra)
 

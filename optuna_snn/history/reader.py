@@ -40,7 +40,7 @@ class Snapshot:
     n_started: int
     """Trials of this epoch that count towards the initial design, running ones included."""
     n_informative: int
-    """Finished trials of this epoch that taught something."""
+    """COMPLETE and PRUNED trials of this epoch."""
     pending: Sequence[Mapping[str, Any]]
     """Points of the other running trials, as far as they are known."""
     survivors: Mapping[int, Mapping[str, Any]]

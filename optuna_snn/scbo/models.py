@@ -45,33 +45,36 @@ def fit_models(
 
     Raises LinAlgError if a covariance matrix cannot be factorised.
     """
-    local = nearest(known, options.max_local_points)
+    local = nearest(space, known, options.max_local_points)
     y, c = transform_objective(known.y[local], options.objective), known.c[local]
     warped = warp_constraints(c, options.is_scaled, options.is_gap_closed)
     outputs = np.concatenate([y[:, None], warped], axis=1)
-    noise_floor = np.append(0.0, np.where(jumps(c), JUMP_NOISE, 0.0))
+    is_lucky = jumps(c) & options.is_gap_closed
+    noise_floor = np.append(0.0, np.where(is_lucky, JUMP_NOISE, 0.0))
     features = space.features(known.x[local])
-
-    def data(n: int) -> surrogate.Data:
-        return surrogate.make_data(
-            features[:n], outputs[:n], space.feature_dims, space.n_dims, device, noise_floor
-        )
-
+    data = surrogate.make_data(
+        features, outputs, space.feature_dims, space.n_dims, device, noise_floor
+    )
+    fitted = surrogate.first_rows(data, MAX_FITTED_POINTS)
     has_prior = options.prior == "dimension-scaled"
     if warm_start is None:
-        hyper = surrogate.fit(data(MAX_FITTED_POINTS), None, COLD_ITERATIONS, has_prior)
+        hyper = surrogate.fit(fitted, None, COLD_ITERATIONS, has_prior)
     else:
         hyper = surrogate.Hyperparameters.unpack(warm_start, device)
         if is_refit:
-            hyper = surrogate.fit(data(MAX_FITTED_POINTS), hyper, WARM_ITERATIONS, has_prior)
-    return surrogate.condition(data(len(local)), hyper)
+            hyper = surrogate.fit(fitted, hyper, WARM_ITERATIONS, has_prior)
+    return surrogate.condition(data, hyper)
 
 
-def nearest(known: Observations, n_most: int) -> npt.NDArray[np.int64]:
-    """Indices of the n_most points nearest to the centre, nearest first; else the latest first."""
+def nearest(space: SearchSpace, known: Observations, n_most: int) -> npt.NDArray[np.int64]:
+    """Indices of the n_most points nearest to the centre, nearest first; else the latest first.
+
+    By the distance of features, in which all choices of a dimension lie equally far apart.
+    """
     if known.center is None:
         return np.arange(len(known.x))[::-1][:n_most]
-    distance = ((known.x - known.center) ** 2).sum(axis=1)
+    difference = space.features(known.x) - space.features(known.center[None])
+    distance = (difference**2).sum(axis=1)
     n_kept = min(n_most, len(distance))
     kept = np.sort(np.argpartition(distance, n_kept - 1)[:n_kept]) if n_kept else np.arange(0)
     ordered: npt.NDArray[np.int64] = kept[np.argsort(distance[kept], kind="stable")]
@@ -101,7 +104,7 @@ def least_length(posterior: surrogate.Posterior, n_moved: int, n_noise_sds: floa
     """Side of the box in which the objective changes by n_noise_sds of its noise.
 
     Between the centre and a point at the box's edge in n_moved coordinates. In units of the
-    process, Var[f(x) - f(c)] = 2 (1 - k(r)), and k(r) = 1 - 5/6 r^2 + O(r^3) for Matern-5/2, with
+    process, Var[f(x) - f(c)] = 2 (1 - k(r)), and k(r) = 1 - 5/6 r^2 + O(r^4) for Matern-5/2, with
     r^2 = n_moved (L / 2)^2 / l^2 for the geometric mean l of the lengthscales: solved for L where
     the variance is n_noise_sds^2 s2. In a smaller box results differ by luck alone.
     """

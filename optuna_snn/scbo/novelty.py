@@ -41,6 +41,13 @@ def unused(space: SearchSpace, known: Observations, x: Array) -> Array:
     return different[[point.tobytes() not in taken for point in different]]
 
 
+def is_exhausted(space: SearchSpace, known: Observations) -> bool:
+    """Whether all points were tried or are pending; False for a space too large to tell."""
+    if space.n_points > MAX_ENUMERATED:
+        return False
+    return len(unused(space, known, all_points(space))) == 0
+
+
 def draw_unused(space: SearchSpace, known: Observations, rng: np.random.Generator) -> Array:
     """A random point (d,) of the whole space, a used one only if all those drawn are used.
 

@@ -20,9 +20,10 @@ class Options:
     is_scaled: bool = True
     """Whether each constraint is divided by its typical size before bilog. Not in the paper."""
     is_gap_closed: bool = True
-    """Whether the jump of a constraint that jumps is taken out. Not in the paper."""
+    """Whether the jump of a constraint that jumps is taken out, and its process has a least noise.
+    Not in the paper."""
     prior: Literal["dimension-scaled", "flat"] = "dimension-scaled"
-    """Prior of the lengthscales; the paper has bounds only."""
+    """Prior of the hyperparameters; flat leaves bounds only, as in the paper."""
     box: Literal["isotropic", "lengthscales"] = "isotropic"
     """Whether all sides of the box are equal, as in the paper, or follow the objective's
     lengthscales with the same volume, as in TuRBO."""
@@ -40,8 +41,6 @@ class Options:
     n_perturbed: int = 5
     """Expected number of coordinates in which a candidate differs from the centre; 20 in the
     paper."""
-    n_perturbed_seeking: int = 5
-    """The same while no objective value is known."""
     refinement: Literal["perturbed", "all", "none"] = "perturbed"
     """Which coordinates of the best candidates are refined on the draws: those in which they
     differ from the centre, all, or none as in the paper."""
@@ -68,7 +67,6 @@ class Options:
             "n_seeking_draws",
             "candidates_per_dim",
             "n_perturbed",
-            "n_perturbed_seeking",
             "max_local_points",
         ):
             value = getattr(self, name)

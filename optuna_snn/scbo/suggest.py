@@ -10,8 +10,8 @@ Departures from the paper, beside those of the steps:
    results the best observed is the luckiest.
 2. The box is never so small that the objective changes by less than its noise within it. Under
    noise the best result is a lucky one, which seldom is beaten: the box would collapse.
-3. While no objective value is known at all, fewer coordinates move at once: most of the space is
-   silent, and what little is known to fire is not left far behind.
+3. A candidate differs from the centre in about five coordinates, not in twenty (see `thompson`,
+   departure 5).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from optuna_snn.scbo.models import (
     probability_of_feasibility,
     relative_sides,
 )
-from optuna_snn.scbo.novelty import draw_unused, first_allowed, unused
+from optuna_snn.scbo.novelty import draw_unused, first_allowed, is_exhausted, unused
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, Options
 from optuna_snn.scbo.paths import draw_path
@@ -62,6 +62,8 @@ class Suggestion:
     """Hyperparameters as fitted now, one row per output; None if the given ones were used."""
     predicted_feasible: float | None
     """Posterior probability that all constraints hold."""
+    side: float | None = None
+    """Side of the box; None without a centre, where the box is the whole cube."""
     is_repeat: bool = False
     """Whether a discrete space has no point left that was not tried."""
     center: int | None = None
@@ -81,7 +83,7 @@ def suggest(
 ) -> Suggestion:
     """The next point of the search; never raises for numerical reasons.
 
-    If no model can be fitted the point is drawn uniformly from the box, and this is logged.
+    If no model can be fitted the point is the first candidate, and this is logged.
     """
     is_seeking = known.c.shape[1] > 0 and bool(np.isnan(known.y).all())
     goal: Goal = "feasibility" if is_seeking else "value"
@@ -96,21 +98,22 @@ def suggest(
     except surrogate.LinAlgError as error:
         _logger.warning(f"No model of {len(known.x)} trials: {error} Drawing a point of the box.")
         box = _box(space, center, length, length_init)
-        return Suggestion(draw_candidates(space, center, box, 1, rng)[0], None, None)
+        drawn = _candidates(space, center, box, rng, options)
+        return Suggestion(first_allowed(space, known, drawn, rng), None, None)
 
     if not is_seeking:
         least = least_length(posterior, options.n_perturbed, options.n_noise_sds)
         length = max(length, min(least, length_init))
+    side = None if center is None else length
     if options.box == "lengthscales":
         sides = relative_sides(posterior)
     box = _box(space, center, length, length_init, sides)
-    candidates = unused(space, known, _candidates(space, center, box, rng, is_seeking, options))
+    candidates = unused(space, known, _candidates(space, center, box, rng, options))
     hyper = posterior.hyper.pack() if is_refit else None
     if len(candidates) == 0:
         x = draw_unused(space, known, rng)
         probability = probability_of_feasibility(posterior, space, x)
-        is_repeat = len(unused(space, known, x[None])) == 0
-        return Suggestion(x, hyper, probability, is_repeat, row)
+        return Suggestion(x, hyper, probability, side, is_exhausted(space, known), row)
 
     order, active = screen(path.to(device, torch.float32), space, candidates, goal)
     finalists = candidates[order[:MAX_FINALISTS]]
@@ -120,14 +123,15 @@ def suggest(
         refined = refine(path, space, box, starts, rng, active, goal, is_relaxed, kept)
         finalists = np.concatenate([refined, finalists])
     if options.is_each_choice_refined and center is not None and space.is_categorical.any():
-        local = known.x[nearest(known, options.max_local_points)]
+        local = known.x[nearest(space, known, options.max_local_points)]
         for point in best_of_other_choices(path, space, local, center, goal):
             around = make_box(space, point, length_init, length_init)
             refined = refine(path, space, around, point[None], rng, None, goal, options.is_relaxed)
             finalists = np.concatenate([refined, finalists])
     ranked = finalists[merit_order(evaluate(path, space, finalists, goal))]
     x = first_allowed(space, known, ranked, rng)
-    return Suggestion(x, hyper, probability_of_feasibility(posterior, space, x), center=row)
+    probability = probability_of_feasibility(posterior, space, x)
+    return Suggestion(x, hyper, probability, side, center=row)
 
 
 def _box(
@@ -147,13 +151,11 @@ def _candidates(
     center: Array | None,
     box: Box,
     rng: np.random.Generator,
-    is_seeking: bool,
     options: Options,
 ) -> Array:
     per_dim = options.candidates_per_dim
     n = min(25 * per_dim, max(10 * per_dim, per_dim * space.n_dims))
-    n_perturbed = options.n_perturbed_seeking if is_seeking else options.n_perturbed
-    candidates = draw_candidates(space, center, box, n, rng, n_perturbed)
+    candidates = draw_candidates(space, center, box, n, rng, options.n_perturbed)
     if center is None:
         return candidates
     return np.concatenate([candidates, neighbours(space, center, rng)])

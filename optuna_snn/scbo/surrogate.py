@@ -171,6 +171,11 @@ def make_data(
     return Data(tensor(features), Y, M, dims, n_dims, tensor(offset), tensor(scale), tensor(floor))
 
 
+def first_rows(data: Data, n: int) -> Data:
+    """The first n rows, in the same units."""
+    return data._replace(X=data.X[:n], Y=data.Y[:, :n], M=data.M[:, :n])
+
+
 def default_hyperparameters(data: Data) -> Hyperparameters:
     """Start of a cold fit, and last resort of a failed one: l = sqrt(d) / 2, s2 = 1e-3, mean 0."""
     zero = torch.zeros(len(data.Y), dtype=torch.float64, device=data.X.device)
@@ -264,8 +269,9 @@ def fit(
     """Hyperparameters of largest likelihood times prior, by L-BFGS-B over all outputs at once.
 
     start: where to begin (a warm start needs few iterations); None is the default. The result
-    is never worse than the start. If a covariance matrix cannot be factorised, the default
-    is used unfitted and this is logged. has_prior: False leaves the likelihood alone.
+    is never worse than the start. If a covariance matrix cannot be factorised, the best so far is
+    taken, the default where there is none, and this is logged.
+    has_prior: False leaves the likelihood alone.
     """
     begin = default_hyperparameters(data) if start is None else start
     n_outputs, width = len(data.Y), data.n_dims + 2
@@ -276,7 +282,17 @@ def fit(
     high = np.tile([math.log(LENGTHSCALE_BOUNDS[1])] * data.n_dims
                    + [math.log(NOISE_BOUNDS[1]), MEAN_BOUND], n_outputs)  # fmt: skip
 
+    tried: list[tuple[float, npt.NDArray[np.float64]]] = []
+
     def loss(theta: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        value, gradient = negative_posterior(theta)
+        if not tried or value < tried[-1][0]:
+            tried.append((value, theta.copy()))
+        return value, gradient
+
+    def negative_posterior(
+        theta: npt.NDArray[np.float64],
+    ) -> tuple[float, npt.NDArray[np.float64]]:
         hyper = Hyperparameters.unpack(theta.reshape(n_outputs, width), data.X.device)
         value, gradient = log_likelihood(data, hyper)
         if not has_prior:
@@ -296,5 +312,9 @@ def fit(
         )
         return Hyperparameters.unpack(found.x.reshape(n_outputs, width), data.X.device)
     except LinAlgError as error:
-        _logger.warning(f"Fitting failed ({error}); going on with default hyperparameters.")
-        return default_hyperparameters(data)
+        if not tried:
+            _logger.warning(f"Fitting failed ({error}); going on with default hyperparameters.")
+            return default_hyperparameters(data)
+        _logger.warning(f"Fitting ended early ({error}); going on with the best so far.")
+        best = tried[-1][1].reshape(n_outputs, width)
+        return Hyperparameters.unpack(best, data.X.device)

@@ -53,7 +53,7 @@ class Draws(NamedTuple):
 Goal = Literal["value", "feasibility"]
 
 ENOUGH = 1.0
-"""Slack of a constraint, in its typical size, beyond which more is worth nothing (departure 4)."""
+"""Slack of a warped constraint beyond which more is worth nothing (departure 4)."""
 MARGIN = 1e-6
 """Drawn constraints are asked to hold by this much in refinement, against rounding."""
 N_PILOT = 128

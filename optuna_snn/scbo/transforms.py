@@ -1,7 +1,7 @@
 """Transforms of what was observed, before a Gaussian process sees it (SCBO, section 3).
 
 The objective is maximised here; the transforms of it are strictly increasing.
-Constraints are feasible where ``c <= 0``; the transforms of them keep the sign, and so 0 at 0.
+Constraints are feasible where ``c <= 0``; the transforms of them keep what is feasible so.
 
 Departures from the paper, each a choice of `options`:
 
