@@ -167,9 +167,8 @@ def test_after_a_restart_an_enqueued_good_point_becomes_the_centre_as_before_it(
     optimised(bowl(2, 0, 1), n_trials=5, study=study, **settings)
     enqueued, *following = study.trials[5:]
     assert enqueued.params == {"x0": 1 / 3, "x1": 1 / 3} and read_tag(enqueued) is None
-    tags = [t for t in map(read_tag, following) if t is not None]
-    assert len(tags) == 4 and [t.tag.epoch for t in tags] == [1] * 4
-    centers = [t.center for t in tags if not t.tag.is_initial]
+    tags = [t for t in map(read_tag, following) if t is not None and not t.tag.is_initial]
+    centers = [t.center for t in tags if t.tag.epoch == 1]
     assert centers and set(centers) == {enqueued.number}
 
 

@@ -76,9 +76,12 @@ def nearest(space: SearchSpace, known: Observations, n_most: int) -> npt.NDArray
     difference = space.features(known.x) - space.features(known.center[None])
     distance = (difference**2).sum(axis=1)
     n_kept = min(n_most, len(distance))
-    kept = np.sort(np.argpartition(distance, n_kept - 1)[:n_kept]) if n_kept else np.arange(0)
+    if n_kept == 0:
+        return np.arange(0)
+    # All at the distance of the last one: of these, the earlier ones are kept.
+    kept = np.flatnonzero(distance <= np.partition(distance, n_kept - 1)[n_kept - 1])
     ordered: npt.NDArray[np.int64] = kept[np.argsort(distance[kept], kind="stable")]
-    return ordered
+    return ordered[:n_kept]
 
 
 def choose_center(

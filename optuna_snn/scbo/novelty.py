@@ -60,7 +60,7 @@ def draw_unused(space: SearchSpace, known: Observations, rng: np.random.Generato
 
 
 def _is_taken(known: Observations, x: Array) -> bool:
-    return _n_within(known.x, x, SAME_POINT) + _n_within(known.pending, x, SAME_POINT) > 0
+    return _n_within(known.tried, x, SAME_POINT) + _n_within(known.pending, x, SAME_POINT) > 0
 
 
 def _is_beside_failures(known: Observations, x: Array) -> bool:

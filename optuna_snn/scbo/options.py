@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
 class Options:
-    """The choices of a step. Raises ValueError for a number out of its range."""
+    """The choices of a step. Raises ValueError for one that there is not."""
 
     objective: Literal["compressed", "standardised", "ranks"] = "compressed"
     """How the objective is transformed. The paper turns it into normal scores of its ranks."""
@@ -60,6 +60,10 @@ class Options:
     all trials and the whole space."""
 
     def __post_init__(self) -> None:
+        for name, kind in get_type_hints(type(self)).items():
+            value, names = getattr(self, name), get_args(kind)
+            if get_origin(kind) is Literal and value not in names:
+                raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}.")
         if not 0.0 <= self.n_noise_sds < math.inf:
             raise ValueError(f"n_noise_sds must be at least 0, got {self.n_noise_sds!r}.")
         for name in (

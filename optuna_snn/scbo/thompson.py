@@ -19,8 +19,9 @@ Departures from the paper:
 4. While no objective value is known at all (every finished network was silent), the goal is
    feasibility: the smallest total constraint, mean of the draws, also below 0.
 5. A candidate differs from the centre in few coordinates, and the refinement keeps the others
-   where they are. In many dimensions that is what makes results informative: a point that differs
-   from the centre in all of thirty coordinates tells nothing of any of them.
+   where they are, but for single steps of discrete ones. In many dimensions that is what makes
+   results informative: a point that differs from the centre in all of thirty coordinates tells
+   nothing of any of them.
 6. The best known point of each other choice of a categorical dimension is refined as well, in the
    initial box around it: what a choice is worth shows once the other coordinates have followed it,
    which they cannot do within a small box.
@@ -162,8 +163,8 @@ def refine(
 
     Numeric coordinates move along gradients (SLSQP), then discrete ones to better neighbours, in
     turns; integers are snapped before the others go on. is_relaxed: False moves integers to
-    neighbours only. center: (d,), coordinates that a start has in common with it stay (departure
-    5), unless a choice differs; None moves all.
+    neighbours only. center: (d,), no gradient moves the coordinates that a start has in common
+    with it (departure 5), unless a choice differs; None moves all.
 
     Returns the points (k, d); none is worse than its start.
     """

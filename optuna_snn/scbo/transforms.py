@@ -28,6 +28,7 @@ Array = npt.NDArray[np.float64]
 Objective = Literal["compressed", "standardised", "ranks"]
 
 GAP_RATIO, MIN_VIOLATIONS = 4.0, 5
+ROUNDING = 1e-9
 
 
 def bilog(c: Array) -> Array:
@@ -50,7 +51,7 @@ def warp_constraints(c: Array, is_scaled: bool = True, is_gap_closed: bool = Tru
     """Scale each column by its typical size, bilog, and close its gap (departures 2 and 3).
 
     c: (n, m), NaN where a trial lacks the constraint (stays NaN); infinities become the largest
-    finite magnitude of their column. Returns (n, m) with the signs of `c`.
+    finite magnitude of their column. Returns (n, m), positive where `c` is.
     """
     warped = np.empty_like(c)
     for j in range(c.shape[1]):
@@ -81,7 +82,9 @@ def gap_of(warped: Array) -> tuple[float, float, float] | None:
     if len(violated) < MIN_VIOLATIONS or len(held) == 0:
         return None
     low, high, spread = float(held.max()), float(violated.min()), float(violated.std())
-    return (low, high, spread) if spread > 0.0 and high - low > GAP_RATIO * spread else None
+    # The standard deviation of equal values is their rounding.
+    is_gap = spread > ROUNDING * high and high - low > GAP_RATIO * spread
+    return (low, high, spread) if is_gap else None
 
 
 def close_gap(warped: Array) -> Array:
@@ -107,7 +110,9 @@ def transform_objective(y: Array, kind: Objective = "compressed") -> Array:
     if kind == "compressed":
         return compress_bad_tail(y)
     if kind == "standardised":
-        return clip_objective(y)
+        finite = clip_objective(y)
+        # The model standardises it; the squares of huge values would overflow there.
+        return finite / max(1.0, float(np.abs(finite[~np.isnan(y)]).max(initial=0.0)))
     if kind == "ranks":
         return normal_scores(y)
     raise ValueError(f"objective must be compressed, standardised or ranks, got {kind!r}.")

@@ -178,3 +178,31 @@ def test_boxes_are_clipped_to_the_cube_and_leave_the_centre_untouched() -> None:
     assert box.low.tolist() == [0.0, 0.75, 0.25]
     assert box.high.tolist() == [0.25, 1.0, 0.75]
     assert center.tolist() == [0.0, 1.0, 0.5]
+
+
+def test_a_box_with_sides_has_the_volume_of_the_box_without_them() -> None:
+    sides = np.array([0.5, 4.0, 0.25, 2.0])
+    assert sides.prod() == 1.0
+    center = np.full(4, 0.5)
+    equal = make_box(cube(4), center, 0.2, INITIAL)
+    longer = make_box(cube(4), center, 0.2, INITIAL, sides)
+    assert longer.high - longer.low == pytest.approx(0.2 * sides)
+    assert (longer.low + longer.high) / 2 == pytest.approx(center)
+    assert (longer.high - longer.low).prod() == pytest.approx((equal.high - equal.low).prod())
+    assert (equal.high - equal.low).prod() == pytest.approx(0.2**4)
+
+
+def test_a_box_with_sides_is_clipped_holds_one_step_and_keeps_the_number_of_flips() -> None:
+    center = centre_of(MIXED)
+    sides = np.array([50.0, 1e-3, 1e-3, 1e-3, 20.0])
+    box, equal = (make_box(MIXED, center, 0.1, INITIAL, s) for s in (sides, None))
+    assert (box.low >= 0).all() and (box.high <= 1).all()
+    assert (box.low[0], box.high[0]) == (0.0, 1.0)
+    assert box.high[1] - box.low[1] == pytest.approx(1e-4)
+    for j in (2, 3):
+        dimension = MIXED.dimensions[j]
+        assert isinstance(dimension, Numeric)
+        below, above = dimension.adjacent(float(center[j]))
+        assert box.low[j] <= below < above <= box.high[j]
+    assert box.max_flips == equal.max_flips
+    assert sides.tolist() == [50.0, 1e-3, 1e-3, 1e-3, 20.0]

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from optuna_snn.scbo.fold import Outcome, State, advance, fold, initial_state
-from optuna_snn.scbo.trust_region import Settings
+from optuna_snn.scbo.trust_region import MIN_FAILURE_TOLERANCE, Settings
 from tests.helpers import tag
 
 SETTINGS = Settings()
+N_TO_RESTART = 1 + 7 * MIN_FAILURE_TOLERANCE
+"""Equal results that end an epoch: the first is the incumbent, then each of 7 lengths fails."""
 
 
 def result(number: int, value: float | None, state: State | None = None, **c: float) -> Outcome:
@@ -22,7 +24,7 @@ def result(number: int, value: float | None, state: State | None = None, **c: fl
 
 
 class Sequential:
-    """The rule of TuRBO and SCBO for one worker, written plainly: one point at a time."""
+    """The rule of TuRBO for one worker, with our tolerance, written plainly."""
 
     def __init__(self, n_dims: int) -> None:
         self.n_dims, self.length, self.epoch = n_dims, 0.8, 0
@@ -55,7 +57,7 @@ class Sequential:
             self.successes, self.failures = 0, self.failures + 1
         if self.successes == 3:
             self.length, self.successes = min(2 * self.length, 1.6), 0
-        elif self.failures == max(4, self.n_dims):
+        elif self.failures == max(MIN_FAILURE_TOLERANCE, self.n_dims):
             self.length, self.failures = self.length / 2, 0
             if self.length < 2.0**-7:
                 self.length, self.epoch = 0.8, self.epoch + 1
@@ -73,7 +75,7 @@ def random_outcomes(rng: random.Random, n: int) -> Iterator[tuple[float, float]]
         )
 
 
-@pytest.mark.parametrize("n_dims", [4, 6, 11])
+@pytest.mark.parametrize("n_dims", [4, 11, 17])
 @pytest.mark.parametrize("seed", range(10))
 def test_one_worker_follows_the_sequential_rule(n_dims: int, seed: int) -> None:
     state, reference = initial_state(SETTINGS), Sequential(n_dims)
@@ -152,7 +154,7 @@ def test_results_of_the_initial_design_shrink_and_grow_nothing(value: float) -> 
 
 
 def test_results_of_an_earlier_epoch_move_nothing() -> None:
-    state = after(*[(0.0, -1.0)] * 60)
+    state = after(*[(0.0, -1.0)] * (N_TO_RESTART + 10))
     assert state.region.epoch > 0
     for value, c in [(1e9, -1.0), (-1e9, 5.0)]:
         old = Outcome(99, value, {"c": c}, tag(state.region.epoch - 1, 0, 0.8))
@@ -161,9 +163,8 @@ def test_results_of_an_earlier_epoch_move_nothing() -> None:
 
 
 def test_a_restart_begins_without_an_incumbent() -> None:
-    # The first result is the incumbent; 4 failures for each of 7 lengths, then the restart.
-    assert after(*[(0.0, -1.0)] * 28).incumbent is not None
-    restarted = after(*[(0.0, -1.0)] * 29)
+    assert after(*[(0.0, -1.0)] * (N_TO_RESTART - 1)).incumbent is not None
+    restarted = after(*[(0.0, -1.0)] * N_TO_RESTART)
     assert restarted.region.epoch == 1 and restarted.region.length == 0.8
     assert restarted.incumbent is None and restarted.reference is None
 

@@ -5,48 +5,21 @@ import numpy as np
 import pytest
 import torch
 
-from optuna_snn.scbo import suggest as module
 from optuna_snn.scbo import surrogate
-from optuna_snn.scbo.candidates import all_points, make_box
+from optuna_snn.scbo.candidates import all_points
+from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.space import Categorical, Numeric, SearchSpace
-from optuna_snn.scbo.suggest import (
-    Observations,
-    Suggestion,
-    draw_unused,
-    fit_models,
-    suggest,
-    unused,
-)
+from optuna_snn.scbo.suggest import Suggestion, suggest
 from tests.helpers import MIXED, cube
+from tests.scbo.helpers import CPU, LENGTH_INIT, assert_is_right, changed, observations
 
 pytestmark = pytest.mark.slow
 
-CPU = torch.device("cpu")
 TINY = SearchSpace((Numeric(0, 3, step=1.0), Categorical(3), Numeric(1, 4, True, 1.0)))
 
 
-def observations(
-    space: SearchSpace, n: int = 12, n_constraints: int = 1, seed: int = 0, center: int | None = 0
-) -> Observations:
-    rng = np.random.default_rng(seed)
-    x = space.snap(rng.random((n, space.n_dims)))
-    none = np.empty((0, space.n_dims))
-    return Observations(
-        x=x,
-        y=rng.standard_normal(n),
-        c=rng.standard_normal((n, n_constraints)),
-        center=None if center is None else x[center],
-        pending=none,
-        failed=none,
-    )
-
-
 def ask(space: SearchSpace, known: Observations, length: float = 0.4, seed: int = 0) -> Suggestion:
-    return suggest(space, known, length, 0.8, np.random.default_rng(seed), CPU)
-
-
-def changed(known: Observations, **arrays: np.ndarray) -> Observations:
-    return Observations(**{**vars(known), **arrays})
+    return suggest(space, known, length, LENGTH_INIT, np.random.default_rng(seed), CPU)
 
 
 @pytest.mark.parametrize("length", [2.0**-7, 0.4])
@@ -54,14 +27,7 @@ def changed(known: Observations, **arrays: np.ndarray) -> Observations:
 def test_a_suggestion_is_a_snapped_point_of_the_box(space: SearchSpace, length: float) -> None:
     for seed in range(3):
         known = observations(space, seed=seed)
-        x = ask(space, known, length, seed).x
-        assert known.center is not None
-        box = make_box(space, known.center, length, 0.8)
-        assert space.snap(x[None])[0] == pytest.approx(x, abs=1e-12)
-        low, high = (space.snap(edge[None])[0] for edge in (box.low, box.high))
-        numeric = ~space.is_categorical
-        assert (x >= np.minimum(low, box.low) - 1e-12)[numeric].all()
-        assert (x <= np.maximum(high, box.high) + 1e-12)[numeric].all()
+        assert_is_right(ask(space, known, length, seed), space, known, length)
 
 
 def test_without_a_centre_the_suggestion_may_lie_anywhere() -> None:
@@ -88,7 +54,7 @@ def test_the_point_climbs_towards_the_constrained_optimum() -> None:
         y, c = x.sum(axis=1), (np.hypot(x[:, 0], x[:, 1]) - 0.8)[:, None]
         best = int(np.lexsort((-y, c[:, 0].clip(min=0)))[0])
         none = np.empty((0, 2))
-        x = np.vstack([x, ask(space, Observations(x, y, c, x[best], none, none), seed=step).x])
+        x = np.vstack([x, ask(space, Observations(x, y, c, x[best], none, x, none), seed=step).x])
     feasible = np.hypot(x[:, 0], x[:, 1]) <= 0.8
     assert feasible[6:].mean() > 0.4
     assert x[feasible].sum(axis=1).max() > 1.12
@@ -150,27 +116,13 @@ def test_the_predicted_feasibility_is_certain_without_constraints_and_low_where_
     assert feasible is not None and feasible > 0.95
 
 
-def test_given_hyperparameters_are_used_as_they_are_unless_a_refit_is_due() -> None:
+def test_hyperparameters_are_handed_out_where_they_were_fitted_anew() -> None:
     known = observations(cube(3))
     fitted = ask(cube(3), known).hyper
     assert fitted is not None and fitted.shape == (2, 5)
-    post = fit_models(cube(3), known, CPU, fitted, is_refit=False)
-    assert post.hyper.pack() == pytest.approx(fitted, rel=1e-12)
     rng = np.random.default_rng(0)
     assert suggest(cube(3), known, 0.4, 0.8, rng, CPU, fitted, is_refit=False).hyper is None
     assert suggest(cube(3), known, 0.4, 0.8, rng, CPU, fitted, is_refit=True).hyper is not None
-
-
-def test_models_see_the_nearest_points_only_whatever_the_number_of_trials() -> None:
-    known = observations(cube(2), n=900)
-    post = fit_models(cube(2), known, CPU, None, is_refit=True)
-    seen = post.data.X.numpy()
-    assert len(seen) == module.MAX_LOCAL_POINTS
-    distance = np.linalg.norm(known.x - known.center, axis=1)
-    assert (
-        np.linalg.norm(seen - known.center, axis=1).max()
-        <= np.sort(distance)[len(seen) - 1] + 1e-12
-    )
 
 
 def test_points_beside_two_failures_are_avoided() -> None:
@@ -189,18 +141,11 @@ def test_a_discrete_point_is_suggested_once_until_the_space_is_exhausted() -> No
     order = np.random.default_rng(0).permutation(everything)
     known = observations(TINY)
     left = order[-3:]
-    known = changed(known, x=order[:-3], y=np.arange(45.0), c=-np.ones((45, 1)), center=order[4])
+    x, y, c = order[:-3], np.arange(45.0), -np.ones((45, 1))
+    known = changed(known, x=x, y=y, c=c, center=order[4], tried=x)
     for _ in range(3):
-        x = ask(TINY, known).x
-        assert (left == x).all(axis=1).any()
-        known = changed(known, pending=np.vstack([known.pending, x]))
-    assert len(unused(TINY, known, everything)) == 0
-    assert (everything == ask(TINY, known).x).all(axis=1).any()  # then any point of the space
-    assert (everything == draw_unused(TINY, known, np.random.default_rng(0))).all(axis=1).any()
-
-
-def test_in_a_large_discrete_space_an_unused_point_is_drawn() -> None:
-    space = SearchSpace((Numeric(0, 99, step=1.0),) * 4)
-    known = observations(space)
-    x = draw_unused(space, known, np.random.default_rng(0))
-    assert len(unused(space, known, x[None])) == 1
+        next_one = ask(TINY, known)
+        assert (left == next_one.x).all(axis=1).any() and not next_one.is_repeat
+        known = changed(known, pending=np.vstack([known.pending, next_one.x]))
+    repeat = ask(TINY, known)
+    assert (everything == repeat.x).all(axis=1).any() and repeat.is_repeat

@@ -175,6 +175,23 @@ def test_a_fit_never_ends_below_its_start(seed: int, max_iterations: int) -> Non
     assert log_posterior(data, cold) >= log_posterior(data, default) - 1e-9
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_without_a_prior_the_likelihood_is_at_least_as_large_as_with_it(seed: int) -> None:
+    data = example(seed=seed)
+
+    def likelihood(hyper: Hyperparameters) -> float:
+        return float(surrogate.log_likelihood(data, hyper)[0].sum())
+
+    with_prior = surrogate.fit(data, None, 200)
+    # From there uphill: a fit from the default may end at another local maximum.
+    without = surrogate.fit(data, with_prior, 200, has_prior=False)
+    assert likelihood(without) > likelihood(with_prior) + 1e-3
+    default = surrogate.default_hyperparameters(data)
+    assert likelihood(surrogate.fit(data, None, 200, has_prior=False)) > likelihood(default)
+    # The prior pulls the other way.
+    assert log_posterior(data, with_prior) > log_posterior(data, without)
+
+
 def test_each_output_learns_its_own_lengthscales() -> None:
     # A published implementation gave one kernel to all outputs by mistake.
     rng = np.random.default_rng(0)

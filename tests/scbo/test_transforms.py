@@ -1,3 +1,7 @@
+import math
+from statistics import NormalDist
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,8 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from optuna_snn.scbo.transforms import (
+    Objective,
     bilog,
     compress_bad_tail,
+    jumps,
+    normal_scores,
+    transform_objective,
     typical_size,
     warp_constraints,
 )
@@ -114,3 +122,107 @@ def test_infinite_objectives_count_as_the_best_and_the_worst_finite_one() -> Non
     z = compress_bad_tail(np.array([np.inf, 2.0, 1.0, -1.0, -np.inf]))
     assert z[0] == z[1] > z[2] > z[3] == z[4]
     assert (compress_bad_tail(np.array([np.inf, -np.inf])) == 0).all()
+
+
+def slow_normal_scores(y: list[float]) -> list[float]:
+    """Each value's mean rank among those that are known, through the normal quantiles."""
+    known = [v for v in y if not math.isnan(v)]
+    scores = []
+    for v in y:
+        rank = sum(w < v for w in known) + (sum(w == v for w in known) + 1) / 2
+        is_known = not math.isnan(v)
+        share = (rank - 0.5) / len(known) if is_known else math.nan
+        scores.append(NormalDist().inv_cdf(share) if is_known else math.nan)
+    return scores
+
+
+@repeatable
+@given(hnp.arrays(float, st.integers(0, 12), elements=any_float | st.sampled_from([0.0, 1.0])))
+def test_normal_scores_are_those_of_a_slow_reference_and_symmetric(y: np.ndarray) -> None:
+    scores = normal_scores(y)
+    np.testing.assert_allclose(scores, slow_normal_scores(y.tolist()), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(normal_scores(-y), -scores, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", get_args(Objective))
+@repeatable
+@given(y=hnp.arrays(float, st.integers(0, 12), elements=any_float))
+def test_every_kind_of_objective_is_increasing_and_finite_and_nan_stays(
+    kind: Objective, y: np.ndarray
+) -> None:
+    z = transform_objective(y, kind)
+    np.testing.assert_array_equal(np.isnan(z), np.isnan(y))
+    known = ~np.isnan(y)
+    assert np.isfinite(z[known]).all()
+    assert (np.diff(z[known][np.argsort(y[known], kind="stable")]) >= 0).all()
+
+
+@pytest.mark.parametrize("kind", get_args(Objective))
+def test_every_kind_of_objective_tells_different_values_apart(kind: Objective) -> None:
+    y = np.array([-1e4, -3.0, -1.0, 0.0, 0.001, 2.0, 9.0])
+    assert (np.diff(transform_objective(y, kind)) > 0).all()
+
+
+def test_the_kind_of_objective_names_the_transform() -> None:
+    y = np.array([-1e4, -3.0, -1.0, 0.0, 2.0])
+    # The model standardises what it is given: a positive factor makes no difference.
+    z = transform_objective(y, "standardised")
+    assert z[-1] > 0 and z / z[-1] == pytest.approx(y / y[-1], rel=1e-12)
+    assert transform_objective(y, "ranks").tolist() == normal_scores(y).tolist()
+    assert transform_objective(y, "compressed").tolist() == compress_bad_tail(y).tolist()
+
+
+def test_an_unknown_kind_of_objective_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="compressed, standardised or ranks, got 'rank'"):
+        transform_objective(np.zeros(3), "rank")  # type: ignore[arg-type]
+
+
+FLAGS = [(is_scaled, is_closed) for is_scaled in (False, True) for is_closed in (False, True)]
+JUMP = np.array([-2.0, -0.5, 0.0, 70.0, 71.0, 72.0, 73.0, 75.0])
+"""Some of a constraint's values hold, the others lie together far beyond."""
+
+
+@pytest.mark.parametrize(("is_scaled", "is_gap_closed"), FLAGS)
+@repeatable
+@given(c=columns)
+def test_constraints_keep_their_feasibility_and_nan_whatever_is_done_to_them(
+    is_scaled: bool, is_gap_closed: bool, c: np.ndarray
+) -> None:
+    warped = warp_constraints(c, is_scaled, is_gap_closed)
+    np.testing.assert_array_equal(np.isnan(warped), np.isnan(c))
+    assert ((warped > 0) == (c > 0)).all()
+    assert np.isfinite(warped[~np.isnan(c)]).all()
+    if not is_gap_closed:
+        np.testing.assert_array_equal(np.sign(warped), np.sign(c))
+
+
+@pytest.mark.parametrize(("is_scaled", "is_gap_closed"), FLAGS)
+def test_a_constraint_that_jumps_keeps_order_and_sign_whatever_is_done_to_it(
+    is_scaled: bool, is_gap_closed: bool
+) -> None:
+    warped = warp_constraints(JUMP[:, None], is_scaled, is_gap_closed)[:, 0]
+    assert (np.diff(warped) > 0).all()
+    assert ((warped > 0) == (JUMP > 0)).all()
+    # Closed, the gap is as wide as the violations' spread; left open, many times that.
+    gap, spread = warped[3] - warped[2], warped[3:].std()
+    assert gap == pytest.approx(spread) if is_gap_closed else gap > 4 * spread
+
+
+def test_unscaled_constraints_depend_on_the_unit_and_are_bilog_alone() -> None:
+    c = np.array([[-2.0], [0.5], [1.0], [3.0]])
+    assert warp_constraints(c, False, False) == pytest.approx(bilog(c))
+    assert warp_constraints(1e4 * c, False, False) == pytest.approx(bilog(1e4 * c))
+
+
+def test_a_jump_is_seen_in_any_unit_and_not_where_something_lies_between() -> None:
+    steady = np.linspace(-2, 75, 8)
+    few = np.where(JUMP > 72.0, math.nan, JUMP)  # three violations are too few to tell
+    c = np.stack([JUMP, 1e-6 * JUMP, steady, few, np.abs(JUMP) + 1.0], axis=1)
+    assert jumps(c).tolist() == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize("high", [0.7, 3.0])
+def test_a_constraint_of_two_values_does_not_vanish(high: float) -> None:
+    for n_violated in range(5, 60):
+        c = np.array([-1.0] * 60 + [high] * n_violated)[:, None]
+        assert np.abs(warp_constraints(c)).min() > 0.1

@@ -1,0 +1,129 @@
+"""Points that may be suggested: new ones, and not beside failures."""
+
+import numpy as np
+import pytest
+
+from optuna_snn.scbo.candidates import all_points
+from optuna_snn.scbo.novelty import (
+    NEAR_FAILURE,
+    SAME_POINT,
+    draw_unused,
+    first_allowed,
+    is_exhausted,
+    unused,
+)
+from optuna_snn.scbo.observations import Observations
+from optuna_snn.scbo.space import Categorical, Numeric, SearchSpace
+from tests.helpers import MIXED, cube
+from tests.scbo.helpers import changed, observations
+
+TINY = SearchSpace((Numeric(0, 3, step=1.0), Categorical(3), Numeric(1, 4, True, 1.0)))
+LARGE = SearchSpace((Numeric(0, 99, step=1.0),) * 4)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def all_but(space: SearchSpace, left: np.ndarray, n_pending: int = 5) -> Observations:
+    """All other points of a space are tried, the last few of them pending."""
+    taken = {tuple(x) for x in left}
+    x = np.array([p for p in all_points(space) if tuple(p) not in taken])
+    known = observations(space)
+    return changed(
+        known, x=x[:-n_pending], tried=x[:-n_pending], pending=x[-n_pending:], y=x[:, 0]
+    )
+
+
+def test_the_first_point_that_is_neither_known_nor_pending_is_taken() -> None:
+    known = observations(cube(2))
+    new = rng(1).random((3, 2))
+    known = changed(known, pending=new[:1])
+    ranked = np.concatenate([known.x[3:4], new[:1], known.x[:1], new[1:]])
+    assert first_allowed(cube(2), known, ranked, rng()).tolist() == new[1].tolist()
+    # The order of the ranking decides, not that of the coordinates.
+    assert first_allowed(cube(2), known, new[::-1], rng()).tolist() == new[2].tolist()
+
+
+@pytest.mark.parametrize(("distance", "is_same"), [(0.5 * SAME_POINT, True), (1e-5, False)])
+def test_points_that_differ_by_rounding_count_as_one(distance: float, is_same: bool) -> None:
+    known = observations(cube(2))
+    beside = known.x[:1] + distance * np.array([1.0, -1.0])
+    other = np.full((1, 2), 0.987)
+    x = first_allowed(cube(2), known, np.concatenate([beside, other]), rng())
+    assert x.tolist() == (other if is_same else beside)[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("n_failures", "distance", "is_avoided"),
+    [
+        (1, 0.0, False),
+        (2, 0.9 * NEAR_FAILURE, True),
+        (2, 1.1 * NEAR_FAILURE, False),
+        (3, 0.5 * NEAR_FAILURE, True),
+    ],
+)
+def test_two_failures_beside_a_point_speak_against_it(
+    n_failures: int, distance: float, is_avoided: bool
+) -> None:
+    first, second = np.array([[0.5, 0.5], [0.9, 0.1]])
+    failed = np.tile(first + distance, (n_failures, 1))
+    known = changed(observations(cube(2)), failed=failed)
+    x = first_allowed(cube(2), known, np.stack([first, second]), rng())
+    assert x.tolist() == (second if is_avoided else first).tolist()
+
+
+def test_where_no_ranked_point_is_allowed_an_unused_one_is_drawn() -> None:
+    left = all_points(TINY)[[7, 30]]
+    known = all_but(TINY, left)
+    drawn = {tuple(first_allowed(TINY, known, known.x[:5], rng(seed))) for seed in range(20)}
+    assert drawn == {tuple(x) for x in left}
+    assert draw_unused(MIXED, observations(MIXED), rng()).shape == (5,)
+
+
+def test_unused_points_are_those_neither_tried_nor_pending_each_once() -> None:
+    left = all_points(TINY)[[3, 11, 40]]
+    known = all_but(TINY, left)
+    found = unused(TINY, known, np.concatenate([all_points(TINY), all_points(TINY)]))
+    assert {tuple(x) for x in found} == {tuple(x) for x in left} and len(found) == 3
+
+
+def test_where_a_dimension_is_continuous_all_points_are_unused_and_keep_their_order() -> None:
+    known = observations(MIXED)
+    assert (unused(MIXED, known, known.x) == known.x).all()
+
+
+def test_a_small_space_is_searched_completely_for_an_unused_point() -> None:
+    left = all_points(TINY)[[13]]
+    known = all_but(TINY, left)
+    for seed in range(10):
+        assert draw_unused(TINY, known, rng(seed)).tolist() == left[0].tolist()
+
+
+def test_once_the_space_is_exhausted_any_of_its_points_is_drawn() -> None:
+    known = all_but(TINY, np.empty((0, 3)))
+    everything = all_points(TINY)
+    assert len(unused(TINY, known, everything)) == 0 and is_exhausted(TINY, known)
+    drawn = {tuple(draw_unused(TINY, known, rng(seed))) for seed in range(20)}
+    assert len(drawn) > 5 and drawn <= {tuple(x) for x in everything}
+
+
+def test_a_space_is_not_exhausted_before_its_last_point_nor_where_it_is_too_large() -> None:
+    assert not is_exhausted(TINY, all_but(TINY, all_points(TINY)[:1]))
+    assert not is_exhausted(LARGE, observations(LARGE))
+    assert not is_exhausted(MIXED, observations(MIXED))
+
+
+def test_in_a_large_discrete_space_an_unused_point_is_drawn() -> None:
+    known = observations(LARGE)
+    x = draw_unused(LARGE, known, rng())
+    assert len(unused(LARGE, known, x[None])) == 1
+
+
+def test_a_point_that_was_tried_and_taught_nothing_is_not_suggested_again() -> None:
+    known = observations(TINY)
+    barren = all_points(TINY)[17:18]
+    known = changed(known, tried=np.concatenate([known.tried, barren]))
+    free = unused(TINY, known, all_points(TINY))
+    ranked = np.concatenate([barren, free[:1]])
+    assert first_allowed(TINY, known, ranked, rng()).tolist() == free[0].tolist()

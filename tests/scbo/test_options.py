@@ -1,0 +1,147 @@
+"""Each choice of a step, alone, gives a point that could be tried; wrong ones are refused."""
+
+import math
+from dataclasses import fields, replace
+from typing import Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
+import pytest
+
+from optuna_snn.scbo.observations import Observations
+from optuna_snn.scbo.options import DEFAULT, Options
+from optuna_snn.scbo.space import SearchSpace
+from optuna_snn.scbo.suggest import Suggestion, suggest
+from tests.helpers import MIXED, cube
+from tests.scbo.helpers import CPU, LENGTH_INIT, assert_is_right, changed, observations
+
+LENGTH = 0.3
+SMALL, LARGE = 1, 30
+TYPES = get_type_hints(Options)
+NAMED = [name for name, kind in TYPES.items() if get_origin(kind) is Literal]
+COUNTS = [name for name, kind in TYPES.items() if kind is int]
+CHOICES = [
+    *((name, value) for name in NAMED for value in get_args(TYPES[name])),
+    *((name, value) for name, kind in TYPES.items() if kind is bool for value in (False, True)),
+    *((name, value) for name in COUNTS for value in (SMALL, LARGE)),
+    *((name, value) for name, kind in TYPES.items() if kind is float for value in (0.0, 1e3)),
+]
+SPACES = {"mixed": MIXED, "floats": cube(3)}
+
+
+def known_of(space: SearchSpace, is_seeking: bool = False) -> Observations:
+    """Eighteen results, of which the centre may be any feasible one; or no objective value."""
+    known = observations(space, n=18, n_constraints=2, seed=3)
+    may_center = (known.c <= 0).all(axis=1)
+    assert 2 <= may_center.sum() < 18 and not may_center[0]
+    y = np.full(18, math.nan) if is_seeking else known.y
+    return changed(known, y=y, may_center=may_center)
+
+
+def ask(space: SearchSpace, known: Observations, options: Options, seed: int = 0) -> Suggestion:
+    rng = np.random.default_rng(seed)
+    return suggest(space, known, LENGTH, LENGTH_INIT, rng, CPU, options=options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_seeking", [False, True], ids=["", "seeking"])
+@pytest.mark.parametrize("where", SPACES)
+@pytest.mark.parametrize(("name", "value"), CHOICES)
+def test_each_choice_suggests_a_snapped_point_of_its_box(
+    name: str, value: object, where: str, is_seeking: bool
+) -> None:
+    space, options = SPACES[where], replace(DEFAULT, **{name: value})
+    known = known_of(space, is_seeking)
+    assert_is_right(ask(space, known, options), space, known, LENGTH, options)
+
+
+def test_all_the_choices_of_the_paper_work_together() -> None:
+    paper = Options(
+        objective="ranks",
+        is_scaled=False,
+        is_gap_closed=False,
+        prior="flat",
+        box="lengthscales",
+        center="observed",
+        n_draws=1,
+        refinement="none",
+        is_each_choice_refined=False,
+        n_noise_sds=0.0,
+        max_local_points=10**6,
+    )
+    for space in SPACES.values():
+        known = known_of(space)
+        suggestion = ask(space, known, paper)
+        assert suggestion.center is None
+        assert suggestion.side == LENGTH
+        assert_is_right(suggestion, space, known, LENGTH, paper)
+
+
+WITHOUT_EFFECT = {"is_gap_closed", "has_restart_design"}
+"""On these data no constraint jumps, and the design of a restart is the sampler's."""
+SEEKING = {"n_seeking_draws"}
+"""This matters only while no objective value is known."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in TYPES if name not in WITHOUT_EFFECT])
+def test_each_choice_makes_a_difference_to_what_is_suggested(name: str) -> None:
+    values = [value for own, value in CHOICES if own == name]
+    if name == "max_local_points":
+        values = [3, 18]
+    elif name == "n_perturbed":
+        values = [1, 20]
+    known = known_of(MIXED, is_seeking=name in SEEKING)
+
+    def has_effect(seed: int) -> bool:
+        points = [ask(MIXED, known, replace(DEFAULT, **{name: v}), seed).x for v in values]
+        return any((x != points[0]).any() for x in points)
+
+    # Not with every seed: the best of few starts may be the best of many.
+    assert any(has_effect(seed) for seed in range(20))
+
+
+@pytest.mark.parametrize("refinement", ["perturbed", "all", "none"])
+def test_only_a_refinement_of_all_coordinates_leaves_none_at_the_centre(refinement: str) -> None:
+    # One coordinate of twelve is perturbed in most candidates.
+    space = cube(12)
+    options = replace(DEFAULT, n_perturbed=1, refinement=refinement)
+    known = changed(observations(space, n=18, n_constraints=0), may_center=np.eye(18)[4] > 0)
+    for seed in range(3):
+        x = ask(space, known, options, seed).x
+        n_moved = int((x != known.x[4]).sum())
+        assert n_moved > 8 if refinement == "all" else 1 <= n_moved <= 6
+
+
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("value", [0, -1, 2.0, math.nan, True, "3", None])
+def test_counts_below_one_or_not_whole_are_refused(name: str, value: object) -> None:
+    with pytest.raises(
+        ValueError, match=f"{name} must be an integer of at least 1, got {value!r}"
+    ):
+        Options(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_unknown_names_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be .*, got 'nonsense'"):
+        Options(**{name: "nonsense"})
+
+
+@pytest.mark.parametrize("objective", get_args(TYPES["objective"]))
+def test_huge_objectives_are_searched_on_whatever_their_transform(objective: str) -> None:
+    known = changed(observations(cube(3)), y=np.geomspace(1, 1e308, 12))
+    x = ask(cube(3), known, replace(DEFAULT, objective=objective)).x  # type: ignore[arg-type]
+    assert ((x >= 0) & (x <= 1)).all()
+
+
+@pytest.mark.parametrize("value", [-0.1, math.inf, math.nan])
+def test_a_multiple_of_the_noise_below_zero_or_not_finite_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match=f"n_noise_sds must be at least 0, got {value}"):
+        Options(n_noise_sds=value)
+
+
+def test_options_are_compared_by_value_and_cannot_be_changed() -> None:
+    assert Options() == DEFAULT != replace(DEFAULT, n_draws=DEFAULT.n_draws + 1)
+    assert len(fields(Options)) == len({name for name, _ in CHOICES})
+    with pytest.raises(AttributeError):
+        DEFAULT.n_draws = 1  # type: ignore[misc]
