@@ -20,7 +20,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from optuna_snn import history
+from optuna_snn import branches, history
 from optuna_snn.scbo.fold import Tag
 from optuna_snn.scbo.options import DEFAULT, Options
 from optuna_snn.scbo.trust_region import Settings
@@ -63,8 +63,11 @@ class SCBOSampler(BaseSampler):
         device:
             Where the models are computed, e.g. ``"cuda:0"``.
         independent_sampler:
-            Sampler of the parameters that not all trials have (conditional ones). None draws
-            them uniformly.
+            Sampler of the parameters that not all trials have (conditional ones). None leaves
+            them to `group`.
+        group:
+            Whether a conditional parameter is chosen by the model of the trials that have it,
+            once there are enough of them; before, and otherwise, it is drawn uniformly.
         warn_independent_sampling:
             Whether to warn, once per parameter, when a parameter is sampled independently.
         constraints_func:
@@ -107,6 +110,7 @@ class SCBOSampler(BaseSampler):
         seed: int | None = None,
         device: str | torch.device = "cpu",
         independent_sampler: BaseSampler | None = None,
+        group: bool = True,
         warn_independent_sampling: bool = True,
         constraints_func: Callable[[FrozenTrial], Sequence[float]] | None = None,
         length_init: float = Settings.length_init,
@@ -124,11 +128,14 @@ class SCBOSampler(BaseSampler):
                 "independent_sampler must be an Optuna sampler or None, got "
                 f"{type(independent_sampler).__name__}."
             )
+        if not isinstance(group, bool):
+            raise TypeError(f"group must be True or False, got {group!r}.")
         if constraints_func is not None and not callable(constraints_func):
             raise TypeError(
                 f"constraints_func must be callable or None, got {constraints_func!r}."
             )
         self._independent_sampler = independent_sampler
+        self._group = group
         self._warns_independent = warn_independent_sampling
         self._constraints_func = constraints_func
         self._settings = Settings(
@@ -142,11 +149,12 @@ class SCBOSampler(BaseSampler):
     def _forget(self) -> None:
         """Drop all caches. They save time and decide nothing."""
         self._history = history.History(self._settings)
+        self._plans = history.Plans()
         self._lock = threading.Lock()
         self._warned: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
-        caches = ("_history", "_lock", "_warned")
+        caches = ("_history", "_plans", "_lock", "_warned")
         return {name: value for name, value in vars(self).items() if name not in caches}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -173,6 +181,7 @@ class SCBOSampler(BaseSampler):
         """Suggest all parameters of `search_space` together, and tag the trial."""
         self._raise_error_if_multi_objective(study)
         if not search_space:
+            self._plan(study, trial, {}, {})
             return {}
         started = time.perf_counter()
         space = history.to_space(search_space)
@@ -192,7 +201,19 @@ class SCBOSampler(BaseSampler):
             self._write_tag(study, trial, snapshot, space, suggestion, center, seconds)
         if math.isfinite(space.n_points):
             history.write_point(study, trial, params)
+        self._plan(study, trial, search_space, params)
         return params
+
+    def _plan(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        distributions: Mapping[str, BaseDistribution],
+        params: Mapping[str, Any],
+    ) -> None:
+        """Remember what a trial will have, for the choice of its conditional parameters."""
+        with self._lock:
+            self._plans.put(study, trial, history.Plan(distributions, params))
 
     def sample_independent(
         self,
@@ -201,8 +222,12 @@ class SCBOSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Suggest one parameter alone: in the first trial, or where not all trials have it."""
+        """Suggest one parameter: in the first trial, or where not all trials have it."""
         self._raise_error_if_multi_objective(study)
+        if self._group and self._independent_sampler is None:
+            params = self._choose_in_branch(study, trial, param_name, param_distribution)
+            if params is not None:
+                return params[param_name]
         self._warn_of_independent_sampling(study, trial, param_name)
         if self._independent_sampler is not None:
             return self._independent_sampler.sample_independent(
@@ -211,6 +236,30 @@ class SCBOSampler(BaseSampler):
         space = history.to_space({param_name: param_distribution})
         x = self._rng(trial, history.digest(param_name)).random((1, 1))
         return history.to_params(x[0], {param_name: param_distribution}, space)[param_name]
+
+    def _choose_in_branch(
+        self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
+    ) -> Mapping[str, Any] | None:
+        """Values that include the one asked for; None where its branch has too few trials.
+
+        They are chosen together with the first of them and kept for when the trial asks.
+        """
+        with self._lock:
+            plan = self._plans.get(study, trial)
+            if plan.has(name, distribution):
+                return plan.values
+            shared = self._history.branch_space(study, name, distribution)
+            branch = branches.branch_of(name, shared, plan)
+            if not branch.distributions:
+                return None
+            snapshot = self._history.read(study, trial, branch.distributions)
+        rng = self._rng(trial, history.digest(name))
+        length_init = self._settings.length_init
+        params = branches.choose(branch, snapshot, length_init, rng, self._device, self._options)
+        if params is not None:
+            with self._lock:
+                self._plans.put(study, trial, plan.and_then(branch.distributions, params))
+        return params
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Hand on to the independent sampler."""
@@ -225,6 +274,8 @@ class SCBOSampler(BaseSampler):
         values: Sequence[float] | None,
     ) -> None:
         """Store the constraints of `constraints_func`; nothing is counted here."""
+        with self._lock:
+            self._plans.drop(study, trial)
         if self._constraints_func is not None and state in (
             TrialState.COMPLETE,
             TrialState.PRUNED,
@@ -393,10 +444,13 @@ class SCBOSampler(BaseSampler):
             has_model = self._history.has_finished(study)
         if has_model:
             self._warned.add(param_name)
+            reason = "not all trials have it, or not with the same bounds"
+            if self._group and self._independent_sampler is None:
+                reason = "too few finished trials have it with the same bounds so far"
             _logger.warning(
                 f"The parameter {param_name!r} in trial {trial.number} is sampled independently, "
-                "because not all trials have it, or not with the same bounds; the model does not "
-                "see it. Pass warn_independent_sampling=False to silence this."
+                f"because {reason}; the model does not see it. Pass "
+                "warn_independent_sampling=False to silence this."
             )
 
 

@@ -17,6 +17,7 @@ FLOORS = {
     "spikes": 0,
     "backends": 0,
     "threads": 0,
+    "branches": 1,
     "history": 1,
     "sampler": 1,
     "search_trace": 1,

@@ -26,6 +26,7 @@ BAD_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"device": "cuda:0"}, ValueError, "device 'cuda:0' needs CUDA.*Use 'cpu'"),
     ({"device": None}, ValueError, "device None is not known to torch"),
     ({"independent_sampler": "random"}, TypeError, "independent_sampler must be .* got str"),
+    ({"group": 1}, TypeError, "group must be True or False, got 1"),
     ({"constraints_func": 3}, TypeError, "constraints_func must be callable or None, got 3"),
     ({"length_init": 0.0}, ValueError, "0 < length_min <= length_init.* length_init=0.0"),
     ({"length_min": 0.9}, ValueError, "0 < length_min <= length_init.* length_min=0.9"),

@@ -18,13 +18,16 @@ from optuna_snn.history.attributes import (
     write_tag,
 )
 from optuna_snn.history.observe import observe
-from optuna_snn.history.parameters import to_params, to_points, to_space
+from optuna_snn.history.parameters import to_held, to_params, to_points, to_space
+from optuna_snn.history.plans import Plan, Plans
 from optuna_snn.history.reader import History, Snapshot, read_state, read_trials
 from optuna_snn.history.records import Record, parse
 
 __all__ = [
     "TAG_KEY",
     "History",
+    "Plan",
+    "Plans",
     "Record",
     "SamplerTag",
     "Snapshot",
@@ -36,6 +39,7 @@ __all__ = [
     "read_tag",
     "read_trials",
     "study_digest",
+    "to_held",
     "to_params",
     "to_points",
     "to_space",

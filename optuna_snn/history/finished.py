@@ -131,9 +131,15 @@ class FinishedTrials:
         self.table = self.table.with_records(records)
 
     def rows(self, trials: Numbered, distributions: Mapping[str, BaseDistribution]) -> Rows:
-        """Points of this search space, and the constraints that the state knows, by name."""
-        self.table = self.table.with_points(distributions, lambda k: trials[k].params)
-        return self.table.rows(sorted(self.state.known_constraints))
+        """Points of this search space, and the constraints that the state knows, by name.
+
+        They are kept for the next time where all trials have these parameters: those of branches
+        alternate.
+        """
+        table = self.table.with_points(distributions, lambda k: trials[k].params)
+        if distributions.items() <= (self.space or {}).items():
+            self.table = table
+        return table.rows(sorted(self.state.known_constraints))
 
 
 def intersection(

@@ -55,6 +55,16 @@ def to_points(
     return x, is_inside
 
 
+def to_held(
+    params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution], space: SearchSpace
+) -> Array:
+    """The parameters of one trial -> snapped coordinates, NaN where it has no valid one. (d,)."""
+    names = sorted(distributions)
+    values = np.array([[_internal(params, name, distributions[name]) for name in names]])
+    held: Array = space.snap(space.encode(values))[0]
+    return held
+
+
 def _column(
     rows: Sequence[Mapping[str, Any]], name: str, distribution: BaseDistribution
 ) -> Sequence[float] | Array:

@@ -27,6 +27,9 @@ from optuna_snn.history.survivors import survivors
 from optuna_snn.scbo.fold import State
 from optuna_snn.scbo.trust_region import Settings
 
+TAUGHT = (TrialState.COMPLETE, TrialState.PRUNED)
+"""States of the trials that teach a search space."""
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -72,6 +75,20 @@ class History:
             started = (t for t in trials if t.params and t.number != trial.number)
             for other in started:
                 space = intersection(space, other.distributions)
+        return dict(sorted((space or {}).items()))
+
+    def branch_space(
+        self, study: Study, name: str, distribution: BaseDistribution
+    ) -> dict[str, BaseDistribution]:
+        """Parameters that every finished trial with this one has, alike; sorted by name.
+
+        Of the COMPLETE and PRUNED trials that have the parameter with this distribution; empty
+        where there is none.
+        """
+        space: dict[str, BaseDistribution] | None = None
+        for trial in read_trials(study):
+            if trial.state in TAUGHT and trial.distributions.get(name) == distribution:
+                space = intersection(space, trial.distributions)
         return dict(sorted((space or {}).items()))
 
     def has_finished(self, study: Study) -> bool:

@@ -177,6 +177,12 @@ class SearchSpace:
         widths = [d.code.shape[1] if isinstance(d, Categorical) else 1 for d in self.dimensions]
         return np.repeat(np.arange(self.n_dims), widths)
 
+    @cached_property
+    def first_features(self) -> npt.NDArray[np.int64]:
+        """The first feature of each dimension, the only one of a numeric one. (n_dims,)."""
+        dims, first = np.unique(self.feature_dims, return_index=True)
+        return first[dims >= 0]
+
     def features(self, x: Array) -> Array:
         """(n, n_dims) snapped points -> (n, n_features), what kernels measure distances in."""
         blocks = []

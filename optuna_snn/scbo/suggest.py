@@ -12,6 +12,8 @@ Departures from the paper, beside those of the steps:
    noise the best result is a lucky one, which seldom is beaten: the box would collapse.
 3. A candidate differs from the centre in about five coordinates, not in twenty (see `thompson`,
    departure 5).
+4. Some coordinates may be held: those of a conditional space that are chosen already. The models
+   are of the whole space; the box, the candidates and the climb are of the slice (`slices`).
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from optuna_snn.scbo.novelty import draw_unused, first_allowed, is_exhausted, un
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, Options
 from optuna_snn.scbo.paths import draw_path
+from optuna_snn.scbo.slices import centred, restrict, slice_of
 from optuna_snn.scbo.space import Array, SearchSpace
 from optuna_snn.scbo.thompson import (
     N_STARTS,
@@ -80,58 +83,65 @@ def suggest(
     warm_start: npt.NDArray[np.float64] | None = None,
     is_refit: bool = True,
     options: Options = DEFAULT,
+    held: Array | None = None,
 ) -> Suggestion:
     """The next point of the search; never raises for numerical reasons.
 
+    held: (d,) coordinates that the point has to have, snapped, and NaN where it is free.
+
     If no model can be fitted the point is the first candidate, and this is logged.
     """
+    part = slice_of(space, held)
+    known = centred(known, part)
+    here = restrict(known, part)
     is_seeking = known.c.shape[1] > 0 and bool(np.isnan(known.y).all())
     goal: Goal = "feasibility" if is_seeking else "value"
-    center, row, sides = known.center, None, None
+    center, row, sides = here.center, None, None
     try:
         posterior = fit_models(space, known, device, warm_start, is_refit, options)
         if options.center == "posterior" or is_seeking:
             row = choose_center(posterior, space, known)
-        center = known.center if row is None else known.x[row]
+        center = here.center if row is None else part.project(known.x[row])
         n_draws = options.n_seeking_draws if is_seeking else options.n_draws
         path = draw_path(posterior, rng, n_draws)
     except surrogate.LinAlgError as error:
         _logger.warning(f"No model of {len(known.x)} trials: {error} Drawing a point of the box.")
-        box = _box(space, center, length, length_init)
-        drawn = _candidates(space, center, box, rng, options)
-        return Suggestion(first_allowed(space, known, drawn, rng), None, None)
+        box = _box(part, center, length, length_init)
+        drawn = _candidates(part, center, box, rng, options)
+        x = first_allowed(part, here, drawn, rng)
+        return Suggestion(part.lift(x), None, None)
 
     if not is_seeking:
-        least = least_length(posterior, options.n_perturbed, options.n_noise_sds)
+        least = least_length(posterior, min(options.n_perturbed, part.n_dims), options.n_noise_sds)
         length = max(length, min(least, length_init))
     side = None if center is None else length
     if options.box == "lengthscales":
-        sides = relative_sides(posterior)
-    box = _box(space, center, length, length_init, sides)
-    candidates = unused(space, known, _candidates(space, center, box, rng, options))
+        sides = relative_sides(posterior)[part.is_free]
+    box = _box(part, center, length, length_init, sides)
+    candidates = unused(part, here, _candidates(part, center, box, rng, options))
     hyper = posterior.hyper.pack() if is_refit else None
     if len(candidates) == 0:
-        x = draw_unused(space, known, rng)
-        probability = probability_of_feasibility(posterior, space, x)
-        return Suggestion(x, hyper, probability, side, is_exhausted(space, known), row)
+        x = draw_unused(part, here, rng)
+        probability = probability_of_feasibility(posterior, part, x)
+        return Suggestion(part.lift(x), hyper, probability, side, is_exhausted(part, here), row)
 
-    order, active = screen(path.to(device, torch.float32), space, candidates, goal)
+    order, active = screen(path.to(device, torch.float32), part, candidates, goal)
     finalists = candidates[order[:MAX_FINALISTS]]
     if options.refinement != "none":
         starts, is_relaxed = finalists[:N_STARTS], options.is_relaxed
         kept = center if options.refinement == "perturbed" else None
-        refined = refine(path, space, box, starts, rng, active, goal, is_relaxed, kept)
+        refined = refine(path, part, box, starts, rng, active, goal, is_relaxed, kept)
         finalists = np.concatenate([refined, finalists])
-    if options.is_each_choice_refined and center is not None and space.is_categorical.any():
-        local = known.x[nearest(space, known, options.max_local_points)]
-        for point in best_of_other_choices(path, space, local, center, goal):
-            around = make_box(space, point, length_init, length_init)
-            refined = refine(path, space, around, point[None], rng, None, goal, options.is_relaxed)
+    if options.is_each_choice_refined and center is not None and part.is_categorical.any():
+        local = part.project(known.x[nearest(space, known, options.max_local_points)])
+        for point in best_of_other_choices(path, part, local, center, goal):
+            around = make_box(part, point, length_init, length_init)
+            refined = refine(path, part, around, point[None], rng, None, goal, options.is_relaxed)
             finalists = np.concatenate([refined, finalists])
-    ranked = finalists[merit_order(evaluate(path, space, finalists, goal))]
-    x = first_allowed(space, known, ranked, rng)
-    probability = probability_of_feasibility(posterior, space, x)
-    return Suggestion(x, hyper, probability, side, center=row)
+    ranked = finalists[merit_order(evaluate(path, part, finalists, goal))]
+    x = first_allowed(part, here, ranked, rng)
+    probability = probability_of_feasibility(posterior, part, x)
+    return Suggestion(part.lift(x), hyper, probability, side, center=row)
 
 
 def _box(

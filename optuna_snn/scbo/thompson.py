@@ -243,7 +243,7 @@ def _slide(
     """Move some numeric coordinates of (d,) to a local constrained maximum. Returns (d,)."""
     moving = np.flatnonzero(is_moving)
     features = space.features(start[None])[0]
-    index = np.searchsorted(space.feature_dims, moving)
+    index = space.first_features[moving]
     scale = path.scale.numpy()
 
     def at(z: Array) -> tuple[Array, Array]:

@@ -1,0 +1,32 @@
+"""The define-by-run problem is what its docstring says."""
+
+import numpy as np
+import optuna
+import pytest
+
+from benchmarks.conditional import BRANCHES, SHARED, evaluate, position, result
+from tests.helpers import params_of
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+def test_about_a_tenth_of_each_branch_is_feasible(name: str) -> None:
+    branch = BRANCHES[name]
+    points = np.random.default_rng(0).random((5000, len(branch.target)))
+    is_feasible = [max(result(branch, u)[1]) <= 0.0 for u in points]
+    assert np.mean(is_feasible) == pytest.approx(0.1, abs=0.02)
+
+
+def test_the_target_has_the_least_value_and_is_infeasible_by_a_little() -> None:
+    for branch in BRANCHES.values():
+        value, (speed, memory) = result(branch, np.array(branch.target))
+        assert (value, speed, memory) == pytest.approx((branch.offset, 0.15, -0.21))
+
+
+def test_a_trial_asks_for_the_shared_parameters_and_those_of_its_branch() -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(lambda t: evaluate(t)[0], n_trials=12)
+    for params in params_of(study):
+        own = BRANCHES[params["optimizer"]].own
+        assert params.keys() == {"optimizer", *SHARED, *own}
+        assert all(0 <= position(params[n], d) <= 1 for n, d in {**SHARED, **own}.items())
+    assert {p["optimizer"] for p in params_of(study)} == set(BRANCHES)

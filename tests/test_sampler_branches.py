@@ -1,0 +1,259 @@
+"""Conditional parameters: each is chosen by the trials that have it."""
+
+import logging
+import pickle
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import Trial, TrialState
+
+from optuna_snn import SCBOSampler, branches
+from optuna_snn.history import Plan, Plans, read_tag
+from tests.helpers import finished_trial, optimised, params_of
+
+UNIT = FloatDistribution(0, 1)
+KIND = CategoricalDistribution(["a", "b"])
+SPACE_A = {"kind": KIND, "a0": UNIT, "a1": UNIT, "x": UNIT}
+
+
+def objective(trial: Trial) -> float:
+    """Two branches of two parameters, with their best at 0.2 and at 0.8; and one of all."""
+    kind = trial.suggest_categorical("kind", ["a", "b"])
+    best = 0.2 if kind == "a" else 0.8
+    own = [trial.suggest_float(f"{kind}{k}", 0, 1) for k in range(2)]
+    return sum((v - best) ** 2 for v in own) + 0.1 * (trial.suggest_float("x", 0, 1) - best) ** 2
+
+
+def study_of_a(
+    n_trials: int, n_other: int = 3, state: TrialState = TrialState.COMPLETE, **options: Any
+) -> optuna.Study:
+    """Finished trials of branch a at random points, and some of branch b."""
+    options = {"seed": 0, "n_startup_trials": 2, "warn_independent_sampling": False, **options}
+    study = optuna.create_study(sampler=SCBOSampler(**options))
+    rng = np.random.default_rng(0)
+    for _ in range(n_trials):
+        params = {"kind": "a", **{n: rng.random() for n in ("a0", "a1", "x")}}
+        value = None if state == TrialState.FAIL else params["a0"] + params["a1"]
+        trial = finished_trial(params, value, state=state, distributions=SPACE_A)
+        study.add_trial(trial)
+    for _ in range(n_other):
+        other = {"kind": "b", "x": rng.random()}
+        study.add_trial(finished_trial(other, 3.0, distributions={"kind": KIND, "x": UNIT}))
+    return study
+
+
+def ask_a(study: optuna.Study) -> Trial:
+    """A trial of branch a that has its kind and nothing else."""
+    study.enqueue_trial({"kind": "a"})
+    trial = study.ask()
+    trial.suggest_categorical("kind", ["a", "b"])
+    return trial
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[branches.Branch]:
+    """The branches that were asked for a step, and had trials enough."""
+    taken: list[branches.Branch] = []
+    choose = branches.choose
+
+    def recorded(branch: branches.Branch, *rest: Any) -> Any:
+        params = choose(branch, *rest)
+        if params is not None:
+            taken.append(branch)
+        return params
+
+    monkeypatch.setattr(branches, "choose", recorded)
+    return taken
+
+
+@pytest.mark.slow
+def test_a_branch_is_learnt() -> None:
+    def late_mean(group: bool) -> float:
+        study = optimised(objective, 40, group=group, warn_independent_sampling=False)
+        return float(np.mean([t.value for t in study.trials[25:]]))
+
+    # Uniform draws of two parameters lie at a mean squared distance of 2 (1/12 + 0.09) = 0.35.
+    assert late_mean(group=False) > 0.2
+    assert late_mean(group=True) < 0.05
+
+
+def test_one_step_gives_all_parameters_of_a_branch(steps: list[branches.Branch]) -> None:
+    trial = ask_a(study_of_a(8))
+    values = [trial.suggest_float(name, 0, 1) for name in ("a0", "a1")]
+    assert len(steps) == 1 and set(steps[0].held) == {"kind", "x"}
+    assert all(0 <= v <= 1 for v in values) and values[0] != values[1]
+
+
+def test_what_is_chosen_but_not_asked_for_yet_is_held(steps: list[branches.Branch]) -> None:
+    trial = ask_a(study_of_a(8))
+    trial.suggest_float("a0", 0, 1)
+    assert steps[0].held == {"kind": "a", "x": trial.suggest_float("x", 0, 1)}
+
+
+@pytest.mark.parametrize("n_trials", [0, 4, 5])
+@pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.FAIL])
+def test_a_branch_with_too_few_finished_trials_is_drawn_uniformly(
+    n_trials: int, state: TrialState, steps: list[branches.Branch]
+) -> None:
+    drawn = []
+    for group in (True, False):
+        trial = ask_a(study_of_a(n_trials, state=state, group=group))
+        drawn.append([trial.suggest_float(name, 0, 1) for name in ("a0", "a1")])
+    is_enough = n_trials == 5 and state == TrialState.COMPLETE  # four dimensions and one
+    assert (drawn[0] != drawn[1]) == is_enough == bool(steps)
+
+
+def test_pruned_trials_count_for_a_branch(steps: list[branches.Branch]) -> None:
+    study = study_of_a(0)
+    for k in range(6):
+        params = {"kind": "a", "a0": k / 6, "a1": 0.5, "x": 0.5}
+        constraints = {"c": k - 2.5}
+        study.add_trial(
+            finished_trial(
+                params,
+                state=TrialState.PRUNED,
+                constraints=constraints,
+                distributions=SPACE_A,
+            )
+        )
+    ask_a(study).suggest_float("a0", 0, 1)
+    assert len(steps) == 1
+
+
+def test_a_lost_cache_costs_a_step_and_nothing_else(steps: list[branches.Branch]) -> None:
+    study = study_of_a(8)
+    trial = ask_a(study)
+    first = trial.suggest_float("a0", 0, 1)
+    study.sampler = pickle.loads(pickle.dumps(study.sampler))
+    second = trial.suggest_float("a1", 0, 1)
+    assert 0 <= second <= 1 and len(steps) == 2
+    assert steps[1].held == {"kind": "a", "a0": first}
+    study.tell(trial, 0.0)
+    assert study.trials[-1].params == {"kind": "a", "a0": first, "a1": second}
+
+
+def nested(trial: Trial) -> float:
+    kind = trial.suggest_categorical("kind", ["a", "b"])
+    if kind == "b":
+        return 0.5 + trial.suggest_float("b", 0, 1)
+    depth = trial.suggest_int("depth", 1, 3)
+    widths = [trial.suggest_int(f"width{k}", 1, 64, log=True) for k in range(depth)]
+    return abs(sum(widths) - 40) / 40 + 0.2 * (3 - depth)
+
+
+@pytest.mark.slow
+def test_a_conditional_parameter_may_depend_on_another(steps: list[branches.Branch]) -> None:
+    study = optimised(nested, 35, warn_independent_sampling=False)
+    assert all(1 <= p.get("width2", 1) <= 64 for p in params_of(study))
+    inner = [s for s in steps if "width1" in s.distributions and "width1" not in s.held]
+    assert len(inner) > 3 and all({"kind", "depth", "width0"} <= s.held.keys() for s in inner)
+    assert study.best_value < 0.2
+
+
+def test_a_range_that_changed_is_learnt_anew(steps: list[branches.Branch]) -> None:
+    study = study_of_a(8)
+    trial = ask_a(study)
+    assert trial.suggest_float("a0", 2, 3) >= 2 and not steps
+    assert 0 <= trial.suggest_float("a1", 0, 1) <= 1
+    assert set(steps[0].distributions) == {"kind", "x", "a1"}
+
+
+def test_a_value_that_was_planned_for_another_range_is_not_given() -> None:
+    study = study_of_a(8)
+    trial = ask_a(study)
+    trial.suggest_float("a0", 0, 1)
+    assert 5 <= trial.suggest_float("a1", 5, 6) <= 6
+
+
+def test_trials_without_a_common_parameter_are_learnt_from(steps: list[branches.Branch]) -> None:
+    def apart(trial: Trial) -> float:
+        names = "pq" if trial.number % 2 else "rs"
+        return sum(trial.suggest_float(n, 0, 1) ** 2 for n in names)
+
+    study = optimised(apart, 14, warn_independent_sampling=False)
+    assert steps and {frozenset(s.distributions) for s in steps} == {
+        frozenset("pq"),
+        frozenset("rs"),
+    }
+    assert [t for t in map(read_tag, study.trials[2:]) if t] == []
+
+
+def test_the_tag_is_that_of_the_parameters_that_all_share() -> None:
+    study = study_of_a(8)
+    trial = study.ask()
+    trial.suggest_float(f"{trial.suggest_categorical('kind', ['a', 'b'])}0", 0, 1)
+    tag = read_tag(study.trials[-1])
+    assert tag is not None and tag.tag.n_dims == 2
+
+
+def test_threads_choose_in_branches_at_once() -> None:
+    study = optuna.create_study(
+        sampler=SCBOSampler(seed=0, n_startup_trials=3, warn_independent_sampling=False)
+    )
+    study.optimize(objective, n_trials=18, n_jobs=3)
+    assert {t.state for t in study.trials} == {TrialState.COMPLETE}
+    assert all(set(p) == {"kind", "x", f"{p['kind']}0", f"{p['kind']}1"} for p in params_of(study))
+
+
+def test_only_what_is_drawn_independently_is_said_to_be(caplog: pytest.LogCaptureFixture) -> None:
+    study = study_of_a(8, warn_independent_sampling=True)
+    trial = ask_a(study)
+    with caplog.at_level(logging.WARNING, "optuna_snn"):
+        for name in ("a0", "a1", "unknown"):
+            trial.suggest_float(name, 0, 1)
+    said = [r.getMessage() for r in caplog.records if "sampled independently" in r.getMessage()]
+    assert len(said) == 1 and "'unknown'" in said[0]
+
+
+@pytest.mark.parametrize(
+    "other", [{"group": False}, {"independent_sampler": optuna.samplers.RandomSampler(seed=0)}]
+)
+def test_branches_can_be_left_to_independent_draws(
+    other: dict[str, Any], steps: list[branches.Branch]
+) -> None:
+    ask_a(study_of_a(8, **other)).suggest_float("a0", 0, 1)
+    assert not steps
+
+
+def test_parameters_that_the_trial_has_otherwise_are_left_out_of_its_branch() -> None:
+    n = IntDistribution(0, 3)
+    plan = Plan(
+        {"kind": KIND, "x": UNIT, "n": IntDistribution(0, 5)}, {"kind": "a", "x": 0.5, "n": 4}
+    )
+    shared = {"kind": KIND, "x": UNIT, "n": n, "one": IntDistribution(1, 1), "new": UNIT}
+    branch = branches.branch_of("new", shared, plan)
+    assert set(branch.distributions) == {"kind", "x", "new"}
+    assert branch.held == {"kind": "a", "x": 0.5}
+
+
+def test_plans_of_trials_are_apart_and_the_oldest_are_forgotten() -> None:
+    study = optuna.create_study()
+    trials = [study.ask()._cached_frozen_trial for _ in range(3)]
+    plans = Plans(n_most=2)
+    for trial in trials:
+        plans.put(study, trial, Plan({"x": UNIT}, {"x": trial.number / 10}))
+    assert [plans.get(study, t).values.get("x") for t in trials] == [None, 0.1, 0.2]
+    plans.drop(study, trials[1])
+    assert [plans.get(study, t).values.get("x") for t in trials] == [None, None, 0.2]
+
+
+@pytest.mark.parametrize(("kind", "best"), [("a", 0.2), ("b", 0.8)])
+def test_a_parameter_of_several_choices_goes_where_the_held_choice_has_its_best(
+    kind: str, best: float
+) -> None:
+    kinds = CategoricalDistribution(["a", "b", "c"])
+    study = optuna.create_study(sampler=SCBOSampler(seed=0, n_startup_trials=2))
+    rng = np.random.default_rng(0)
+    for k in range(30):
+        params = {"kind": "ab"[k % 2], "v": rng.random()}
+        value = (params["v"] - (0.8 if k % 2 else 0.2)) ** 2 + 0.3 * (k % 2)
+        space = {"kind": kinds, "v": UNIT}
+        study.add_trial(finished_trial(params, value, distributions=space))
+    study.add_trial(finished_trial({"kind": "c"}, 2.0, distributions={"kind": kinds}))
+    study.enqueue_trial({"kind": kind})
+    trial = study.ask()
+    trial.suggest_categorical("kind", kinds.choices)
+    assert trial.suggest_float("v", 0, 1) == pytest.approx(best, abs=0.08)
