@@ -135,6 +135,6 @@ def test_a_normal_run_gives_no_warning_and_no_log_line(
     assert [r.getMessage() for r in caplog.records if r.name.startswith("optuna_snn")] == []
 
 
-def test_importing_the_package_does_not_import_torch() -> None:
-    code = "import sys, optuna_snn; sys.exit('torch' in sys.modules)"
+def test_importing_the_package_imports_nothing_that_takes_long() -> None:
+    code = "import sys, optuna_snn; sys.exit(bool({'torch', 'scipy.stats'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0

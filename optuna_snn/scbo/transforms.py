@@ -21,8 +21,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
-from scipy.stats import rankdata
 
 Array = npt.NDArray[np.float64]
 Objective = Literal["compressed", "standardised", "ranks"]
@@ -120,6 +118,10 @@ def transform_objective(y: Array, kind: Objective = "compressed") -> Array:
 
 def normal_scores(y: Array) -> Array:
     """Ranks through the inverse of the normal distribution: the paper's Gaussian copula. (n,)."""
+    # Here, since `import optuna_snn` reads this file and SciPy's statistics take half a second.
+    from scipy.special import ndtri
+    from scipy.stats import rankdata
+
     known = ~np.isnan(y)
     scores = np.full(len(y), np.nan)
     if known.any():
