@@ -78,5 +78,5 @@ def choose(
             options=options,
             held=history.to_held(branch.held, branch.distributions, space),
         )
-    params = history.to_params(suggestion.x, branch.distributions, space)
+    params = history.to_params(space.rounded(suggestion.x), branch.distributions, space)
     return {name: value for name, value in params.items() if name not in branch.held}

@@ -194,7 +194,7 @@ class SCBOSampler(BaseSampler):
                 suggestion, center = None, None
             else:
                 suggestion, center = self._suggest(study, trial, snapshot, space, search_space)
-                x = suggestion.x
+                x = space.rounded(suggestion.x)
         params = history.to_params(x, search_space, space)
         if not history.has_given_params(trial, search_space):
             seconds = time.perf_counter() - started

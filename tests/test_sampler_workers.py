@@ -43,11 +43,15 @@ print(json.dumps(result))
 """
 
 
-def mixed(trial: Trial) -> float:
-    """An objective with parameters of each kind and a constraint; some trials are pruned."""
+def mixed_params(trial: Trial) -> tuple[float, int, str]:
     x = trial.suggest_float("x", 0, 1)
     n = trial.suggest_int("n", 1, 100, log=True)
-    choice = trial.suggest_categorical("choice", ["a", "b", "c"])
+    return x, n, trial.suggest_categorical("choice", ["a", "b", "c"])
+
+
+def mixed(trial: Trial) -> float:
+    """An objective with parameters of each kind and a constraint; some trials are pruned."""
+    x, n, choice = mixed_params(trial)
     trial.set_constraint("c", 0.3 - x)
     if x < 0.1:
         raise optuna.TrialPruned
@@ -159,8 +163,9 @@ def test_workers_with_one_seed_draw_different_points(n_done: int) -> None:
         for _ in "abcd"
     ]
     asked = [worker.ask() for worker in workers]
-    points = [tuple(t.suggest_float(n, 0, 1) for n in ("x",)) for t in asked]
-    assert len(set(points)) == 4
+    for trial in asked:
+        mixed_params(trial)
+    assert len({tuple(t.params.values()) for t in asked}) == 4
     initial = [t.tag.is_initial for t in map(read_tag, first.trials[n_done:]) if t]
     # With one result there is no model of three dimensions yet, with five there is.
     assert initial == [n_done == 1] * 4

@@ -23,6 +23,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
+DIGITS = 6
+"""Decimals of coordinates that are suggested. A climb ends where floating-point errors differ from
+process to process; rounded, they are not handed on, and a seed repeats a search."""
 MAX_ONE_HOT = 32
 """Choices up to which the code is one-hot; beyond, random unit vectors of this many entries,
 whose squared distances are 1 up to a relative error of about sqrt(1 / MAX_ONE_HOT)."""
@@ -170,6 +173,11 @@ class SearchSpace:
             dimension = self.dimensions[j]
             snapped[:, j] = dimension.encode(dimension.decode(snapped[:, j]))
         return snapped
+
+    def rounded(self, x: Array) -> Array:
+        """Points (..., d) with DIGITS decimals in their continuous coordinates."""
+        rounded: Array = np.where(self.is_discrete, x, np.round(x, DIGITS))
+        return rounded
 
     @cached_property
     def feature_dims(self) -> npt.NDArray[np.int64]:

@@ -54,9 +54,6 @@ from optuna_snn.scbo.thompson import (
 _logger = logging.getLogger(__name__)
 
 MAX_FINALISTS = 200
-DIGITS = 6
-"""Decimals of what is suggested. The climb ends where floating-point errors differ from process to
-process; rounded, they are not handed on, and a seed repeats a search."""
 
 
 @dataclass(frozen=True)
@@ -142,15 +139,9 @@ def suggest(
             refined = refine(path, part, around, point[None], rng, None, goal, options.is_relaxed)
             finalists = np.concatenate([refined, finalists])
     ranked = finalists[merit_order(evaluate(path, part, finalists, goal))]
-    x = first_allowed(part, here, _rounded(part, ranked), rng)
+    x = first_allowed(part, here, ranked, rng)
     probability = probability_of_feasibility(posterior, part, x)
     return Suggestion(part.lift(x), hyper, probability, side, center=row)
-
-
-def _rounded(space: SearchSpace, x: Array) -> Array:
-    """Points (r, d) with DIGITS decimals in the continuous coordinates."""
-    rounded: Array = np.where(space.is_discrete, x, np.round(x, DIGITS))
-    return rounded
 
 
 def _box(
