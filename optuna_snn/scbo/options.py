@@ -1,7 +1,7 @@
 """What one step of the search does, choice by choice: for ablations and for experts.
 
-The defaults are what `benchmarks/ablations.py` found best, or equal and simpler; its results say
-how much each matters. What the paper has (SCBO: Eriksson and Poloczek 2021) stands with each.
+`python -m benchmarks.ablations` measures how much each matters. What the paper has (SCBO: Eriksson
+and Poloczek 2021) stands with each.
 """
 
 from __future__ import annotations

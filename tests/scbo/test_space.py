@@ -152,3 +152,11 @@ def test_counts_of_levels_and_points() -> None:
 
 def test_the_levels_of_the_widest_grid_can_be_counted() -> None:
     assert Numeric(-1e308, 1e308, step=1e300).n_levels == 200_000_001
+
+
+def test_rounding_moves_continuous_coordinates_by_half_a_millionth_and_no_others() -> None:
+    x = MIXED.snap(np.random.default_rng(0).random((50, MIXED.n_dims)))
+    rounded = MIXED.rounded(x)
+    assert (rounded[:, MIXED.is_discrete] == x[:, MIXED.is_discrete]).all()
+    assert 0 < np.abs(rounded - x).max() <= 0.5e-6 * (1 + 1e-6)
+    assert (MIXED.rounded(rounded) == rounded).all()
