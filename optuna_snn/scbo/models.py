@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from optuna_snn.scbo import surrogate
+from optuna_snn.scbo import fitting, surrogate
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import Options
 from optuna_snn.scbo.space import Array, SearchSpace
@@ -58,11 +58,11 @@ def fit_models(
     fitted = surrogate.first_rows(data, MAX_FITTED_POINTS)
     has_prior = options.prior == "dimension-scaled"
     if warm_start is None:
-        hyper = surrogate.fit(fitted, None, COLD_ITERATIONS, has_prior)
+        hyper = fitting.fit(fitted, None, COLD_ITERATIONS, has_prior)
     else:
         hyper = surrogate.Hyperparameters.unpack(warm_start, device)
         if is_refit:
-            hyper = surrogate.fit(fitted, hyper, WARM_ITERATIONS, has_prior)
+            hyper = fitting.fit(fitted, hyper, WARM_ITERATIONS, has_prior)
     return surrogate.condition(data, hyper)
 
 

@@ -11,7 +11,7 @@ Departures from the paper, beside those of the steps:
 2. The box is never so small that the objective changes by less than its noise within it. Under
    noise the best result is a lucky one, which seldom is beaten: the box would collapse.
 3. A candidate differs from the centre in about five coordinates, not in twenty (see `thompson`,
-   departure 5).
+   departure 4).
 4. Some coordinates may be held: those of a conditional space that are chosen already. The models
    are of the whole space; the box, the candidates and the climb are of the slice (`slices`).
 """
@@ -39,15 +39,14 @@ from optuna_snn.scbo.novelty import draw_unused, first_allowed, is_exhausted, un
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, Options
 from optuna_snn.scbo.paths import draw_path
+from optuna_snn.scbo.refinement import N_STARTS, refine
 from optuna_snn.scbo.slices import centred, restrict, slice_of
 from optuna_snn.scbo.space import Array, SearchSpace
 from optuna_snn.scbo.thompson import (
-    N_STARTS,
     Goal,
     best_of_other_choices,
     evaluate,
     merit_order,
-    refine,
     screen,
 )
 

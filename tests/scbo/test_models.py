@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from optuna_snn.scbo import models, surrogate
+from optuna_snn.scbo import fitting, models, surrogate
 from optuna_snn.scbo.models import (
     MAX_CENTERS,
     choose_center,
@@ -85,7 +85,7 @@ def test_hyperparameters_are_fitted_to_fewer_points_than_the_models_are_conditio
     data = posterior.data
     assert len(data.X) == 40
     few = data._replace(X=data.X[:15], Y=data.Y[:, :15], M=data.M[:, :15])
-    expected = surrogate.fit(few, None, models.COLD_ITERATIONS).pack()
+    expected = fitting.fit(few, None, models.COLD_ITERATIONS).pack()
     assert posterior.hyper.pack() == pytest.approx(expected, abs=1e-9)
 
 
@@ -102,7 +102,7 @@ def test_a_flat_prior_is_a_fit_of_the_likelihood_alone() -> None:
     known = observations(cube(2), n=30)
 
     def likelihood(posterior: Posterior) -> float:
-        return float(surrogate.log_likelihood(posterior.data, posterior.hyper)[0].sum())
+        return float(fitting.log_likelihood(posterior.data, posterior.hyper)[0].sum())
 
     flat, scaled = (fitted(cube(2), known, prior=p) for p in ("flat", "dimension-scaled"))
     assert likelihood(flat) > likelihood(scaled) + 1e-3

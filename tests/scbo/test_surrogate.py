@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from optuna_snn.scbo import surrogate
+from optuna_snn.scbo import fitting, surrogate
 from optuna_snn.scbo.surrogate import Data, Hyperparameters
 
 with warnings.catch_warnings():
@@ -78,7 +78,7 @@ class Reference(gpytorch.models.ExactGP):
 @pytest.mark.parametrize("share_missing", [0.0, 0.4])
 def test_the_log_likelihood_is_that_of_gpytorch_on_the_observed_rows(share_missing: float) -> None:
     data, hyper = example(share_missing=share_missing), some_hyper()
-    value, _ = surrogate.log_likelihood(data, hyper)
+    value, _ = fitting.log_likelihood(data, hyper)
     for b in range(3):
         expected = Reference(data, hyper, b).log_likelihood()
         assert float(value[b]) == pytest.approx(expected, rel=1e-6, abs=1e-6)
@@ -113,21 +113,21 @@ def test_rows_of_which_nothing_was_observed_change_nothing() -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("function", [surrogate.log_likelihood, surrogate.log_prior])
+@pytest.mark.parametrize("function", [fitting.log_likelihood, fitting.log_prior])
 def test_gradients_are_finite_differences(function: object) -> None:
     data, hyper = example(), some_hyper()
     theta, h = hyper.pack(), 1e-6
 
     def total(packed: np.ndarray) -> np.ndarray:
         at = Hyperparameters.unpack(packed, CPU)
-        if function is surrogate.log_prior:
-            return surrogate.log_prior(at, N_DIMS)[0].numpy()
-        return surrogate.log_likelihood(data, at)[0].numpy()
+        if function is fitting.log_prior:
+            return fitting.log_prior(at, N_DIMS)[0].numpy()
+        return fitting.log_likelihood(data, at)[0].numpy()
 
     at_theta = (
-        surrogate.log_prior(hyper, N_DIMS)
-        if function is surrogate.log_prior
-        else surrogate.log_likelihood(data, hyper)
+        fitting.log_prior(hyper, N_DIMS)
+        if function is fitting.log_prior
+        else fitting.log_likelihood(data, hyper)
     )
     gradient = at_theta[1].pack()
     for b in range(3):
@@ -143,9 +143,9 @@ def test_the_prior_is_a_log_normal_of_lengthscale_and_noise_that_scales_with_the
     None
 ):
     one, two = some_hyper(seed=1), some_hyper(seed=2)
-    difference = surrogate.log_prior(one, N_DIMS)[0] - surrogate.log_prior(two, N_DIMS)[0]
+    difference = fitting.log_prior(one, N_DIMS)[0] - fitting.log_prior(two, N_DIMS)[0]
     lengthscale = torch.distributions.LogNormal(math.sqrt(2) + 0.5 * math.log(3), math.sqrt(3))
-    noise = torch.distributions.LogNormal(surrogate.NOISE_LOC, surrogate.NOISE_SCALE)
+    noise = torch.distributions.LogNormal(fitting.NOISE_LOC, fitting.NOISE_SCALE)
     mean = torch.distributions.Normal(0.0, 1.0)
 
     def log_density(hyper: Hyperparameters) -> Tensor:
@@ -160,7 +160,7 @@ def test_the_prior_is_a_log_normal_of_lengthscale_and_noise_that_scales_with_the
 
 def log_posterior(data: Data, hyper: Hyperparameters) -> float:
     return float(
-        (surrogate.log_likelihood(data, hyper)[0] + surrogate.log_prior(hyper, N_DIMS)[0]).sum()
+        (fitting.log_likelihood(data, hyper)[0] + fitting.log_prior(hyper, N_DIMS)[0]).sum()
     )
 
 
@@ -168,10 +168,10 @@ def log_posterior(data: Data, hyper: Hyperparameters) -> float:
 @pytest.mark.parametrize("seed", range(5))
 def test_a_fit_never_ends_below_its_start(seed: int, max_iterations: int) -> None:
     data, start = example(seed=seed), some_hyper(seed=seed + 10)
-    fitted = surrogate.fit(data, start, max_iterations)
+    fitted = fitting.fit(data, start, max_iterations)
     assert log_posterior(data, fitted) >= log_posterior(data, start) - 1e-9
-    cold = surrogate.fit(data, None, max_iterations)
-    default = surrogate.default_hyperparameters(data)
+    cold = fitting.fit(data, None, max_iterations)
+    default = fitting.default_hyperparameters(data)
     assert log_posterior(data, cold) >= log_posterior(data, default) - 1e-9
 
 
@@ -180,14 +180,14 @@ def test_without_a_prior_the_likelihood_is_at_least_as_large_as_with_it(seed: in
     data = example(seed=seed)
 
     def likelihood(hyper: Hyperparameters) -> float:
-        return float(surrogate.log_likelihood(data, hyper)[0].sum())
+        return float(fitting.log_likelihood(data, hyper)[0].sum())
 
-    with_prior = surrogate.fit(data, None, 200)
+    with_prior = fitting.fit(data, None, 200)
     # From there uphill: a fit from the default may end at another local maximum.
-    without = surrogate.fit(data, with_prior, 200, has_prior=False)
+    without = fitting.fit(data, with_prior, 200, has_prior=False)
     assert likelihood(without) > likelihood(with_prior) + 1e-3
-    default = surrogate.default_hyperparameters(data)
-    assert likelihood(surrogate.fit(data, None, 200, has_prior=False)) > likelihood(default)
+    default = fitting.default_hyperparameters(data)
+    assert likelihood(fitting.fit(data, None, 200, has_prior=False)) > likelihood(default)
     # The prior pulls the other way.
     assert log_posterior(data, with_prior) > log_posterior(data, without)
 
@@ -198,10 +198,10 @@ def test_each_output_learns_its_own_lengthscales() -> None:
     X = rng.random((60, 3))
     outputs = np.stack([np.sin(6 * X[:, 0]), np.cos(6 * X[:, 1])], axis=1)
     data = surrogate.make_data(X, outputs, np.arange(3), 3, CPU)
-    lengthscale = surrogate.fit(data).log_lengthscale.exp()
+    lengthscale = fitting.fit(data).log_lengthscale.exp()
     assert lengthscale[0, 0] < lengthscale[0, 1] / 3 and lengthscale[0, 0] < lengthscale[0, 2] / 3
     assert lengthscale[1, 1] < lengthscale[1, 0] / 3 and lengthscale[1, 1] < lengthscale[1, 2] / 3
-    low, high = surrogate.LENGTHSCALE_BOUNDS
+    low, high = fitting.LENGTHSCALE_BOUNDS
     is_at_bound = (lengthscale < 1.01 * low) | (lengthscale > 0.99 * high)
     assert not is_at_bound.all()
     assert not is_at_bound[[0, 1], [0, 1]].any()
@@ -213,7 +213,7 @@ def test_the_fitted_noise_tells_a_noisy_output_from_a_smooth_one() -> None:
     smooth = np.sin(3 * X[:, 0])
     outputs = np.stack([smooth, smooth + 0.5 * rng.standard_normal(80)], axis=1)
     data = surrogate.make_data(X, outputs, np.arange(2), 2, CPU)
-    noise = surrogate.fit(data).log_noise.exp()
+    noise = fitting.fit(data).log_noise.exp()
     # Of a total variance of about 0.33 the noise is 0.25: three quarters; 0 in the smooth one.
     assert float(noise[0]) < 1e-3
     assert 0.3 < float(noise[1]) < 1.5
@@ -242,7 +242,7 @@ def _degenerate() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 def test_degenerate_data_never_raise_and_predict_finite_values(name: str) -> None:
     X, outputs = _degenerate()[name]
     data = surrogate.make_data(X, outputs, np.arange(3), 3, CPU)
-    posterior = surrogate.condition(data, surrogate.fit(data))
+    posterior = surrogate.condition(data, fitting.fit(data))
     features = torch.as_tensor(np.random.default_rng(1).random((30, 3)))
     for predicted in posterior.mean_and_sd(features):
         assert predicted.shape == (2, 30)

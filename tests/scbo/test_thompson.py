@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from optuna_snn.scbo import surrogate
+from optuna_snn.scbo import fitting, surrogate
 from optuna_snn.scbo.paths import draw_path
 from optuna_snn.scbo.thompson import Draws, evaluate, merit_order, screen
 from tests.helpers import MIXED, cube
@@ -74,7 +74,7 @@ def test_where_no_candidate_is_feasible_screening_ranks_by_violation() -> None:
     x, outputs = rng.random((15, 3)), rng.standard_normal((15, 2))
     outputs[:, 1] = 5.0 + 0.1 * outputs[:, 1]
     data = surrogate.make_data(x, outputs, np.arange(3), 3, torch.device("cpu"))
-    path = draw_path(surrogate.condition(data, surrogate.fit(data)), rng, 3)
+    path = draw_path(surrogate.condition(data, fitting.fit(data)), rng, 3)
     candidates = rng.random((400, 3))
     expected = merit_order(evaluate(path, cube(3), candidates))
     assert screen(path, cube(3), candidates).order.tolist() == expected.tolist()

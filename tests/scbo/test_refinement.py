@@ -7,17 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from optuna_snn.scbo import surrogate
+from optuna_snn.scbo import fitting, surrogate
 from optuna_snn.scbo.candidates import Box, draw_candidates, make_box
 from optuna_snn.scbo.paths import draw_path
+from optuna_snn.scbo.refinement import MARGIN, refine
 from optuna_snn.scbo.space import Categorical, Numeric, SearchSpace
 from optuna_snn.scbo.thompson import (
-    MARGIN,
     N_OTHER_STARTS,
     best_of_other_choices,
     evaluate,
     merit_order,
-    refine,
 )
 from tests.helpers import MIXED, cube
 from tests.scbo.helpers import SPACES, brute_force_order, path_in
@@ -110,7 +109,7 @@ def test_where_the_draw_has_no_feasible_point_the_violation_is_climbed_down() ->
     x = rng.random((30, 3))
     outputs = np.stack([x[:, 0], 2.0 + ((x - 0.4) ** 2).sum(axis=1)], axis=1)
     data = surrogate.make_data(x, outputs, space.feature_dims, 3, torch.device("cpu"))
-    path = draw_path(surrogate.condition(data, surrogate.fit(data)), rng)
+    path = draw_path(surrogate.condition(data, fitting.fit(data)), rng)
     box = Box(np.zeros(3), np.ones(3), 0)
     end = refine(path, space, box, np.full((1, 3), 0.9), rng)
     # The surface is known to about 0.01 there; its curvature makes that 0.1 in x.
@@ -124,7 +123,7 @@ def test_the_refined_maximum_satisfies_a_constraint_that_is_active_there() -> No
     x = rng.random((30, 2))
     outputs = np.stack([x.sum(axis=1), x.sum(axis=1) - 0.8], axis=1)
     data = surrogate.make_data(x, outputs, space.feature_dims, 2, torch.device("cpu"))
-    path = draw_path(surrogate.condition(data, surrogate.fit(data)), rng)
+    path = draw_path(surrogate.condition(data, fitting.fit(data)), rng)
     end = refine(path, space, Box(np.zeros(2), np.ones(2), 0), np.full((1, 2), 0.1), rng)
     drawn = evaluate(path, space, end)
     assert -0.02 < drawn.constraints[0, 0, 0] <= MARGIN
@@ -181,7 +180,7 @@ def test_integers_climb_a_ridge_on_which_single_steps_lead_nowhere() -> None:
     x = space.snap(rng.random((80, 2)))
     y = x[:, 0] - 10 * (x[:, 0] - x[:, 1]) ** 2
     data = surrogate.make_data(x, y[:, None], space.feature_dims, 2, torch.device("cpu"))
-    path = draw_path(surrogate.condition(data, surrogate.fit(data)), rng)
+    path = draw_path(surrogate.condition(data, fitting.fit(data)), rng)
     box, start = Box(np.zeros(2), np.ones(2), 0), space.snap(np.full((1, 2), 0.1))
     ends = [refine(path, space, box, start, rng, is_relaxed=r)[0] for r in (False, True)]
     in_steps, relaxed = evaluate(path, space, np.stack(ends)).objective
