@@ -7,7 +7,6 @@ the steps and our departures from it are described in `optuna_snn.scbo`.
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
@@ -21,6 +20,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn import branches, history
+from optuna_snn.notices import Notices
 from optuna_snn.scbo.fold import Tag
 from optuna_snn.scbo.options import DEFAULT, Options
 from optuna_snn.scbo.trust_region import Settings
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from optuna_snn.history import Snapshot
     from optuna_snn.scbo.space import Array, SearchSpace
     from optuna_snn.scbo.suggest import Suggestion
-
-_logger = logging.getLogger(__name__)
 
 MIN_STARTUP_TRIALS = 10
 """Least size of the initial design; in many dimensions it has d + 1 trials, what a model needs.
@@ -151,10 +149,10 @@ class SCBOSampler(BaseSampler):
         self._history = history.History(self._settings)
         self._plans = history.Plans()
         self._lock = threading.Lock()
-        self._warned: set[str] = set()
+        self._notices = Notices()
 
     def __getstate__(self) -> dict[str, Any]:
-        caches = ("_history", "_plans", "_lock", "_warned")
+        caches = ("_history", "_plans", "_lock", "_notices")
         return {name: value for name, value in vars(self).items() if name not in caches}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -187,7 +185,7 @@ class SCBOSampler(BaseSampler):
         space = history.to_space(search_space)
         with self._lock:
             snapshot = self._history.read(study, trial, search_space)
-            self._warn_of_missing_constraints(snapshot)
+        self._notices.missing_constraints(snapshot)
         with one_thread_on_cpu():
             if self._is_initial(snapshot, space):
                 x = self._design_point(study, trial, snapshot, space, search_space)
@@ -228,7 +226,10 @@ class SCBOSampler(BaseSampler):
             params = self._choose_in_branch(study, trial, param_name, param_distribution)
             if params is not None:
                 return params[param_name]
-        self._warn_of_independent_sampling(study, trial, param_name)
+        is_new = self._warns_independent and not self._notices.has_named(param_name)
+        if is_new and self._has_model(study):
+            may_group = self._group and self._independent_sampler is None
+            self._notices.independent(trial.number, param_name, may_group)
         if self._independent_sampler is not None:
             return self._independent_sampler.sample_independent(
                 study, trial, param_name, param_distribution
@@ -236,6 +237,11 @@ class SCBOSampler(BaseSampler):
         space = history.to_space({param_name: param_distribution})
         x = self._rng(trial, history.digest(param_name)).random((1, 1))
         return history.to_params(x[0], {param_name: param_distribution}, space)[param_name]
+
+    def _has_model(self, study: Study) -> bool:
+        """Whether the shared parameters are modelled by now."""
+        with self._lock:
+            return self._history.has_finished(study)
 
     def _choose_in_branch(
         self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
@@ -335,7 +341,7 @@ class SCBOSampler(BaseSampler):
         if len(unused(space, known, x[None])) == 0:
             x = draw_unused(space, known, self._rng(trial))
             if is_exhausted(space, known):
-                self._warn_of_exhaustion(space)
+                self._notices.exhausted(space.n_points)
         return x
 
     def _suggest(
@@ -369,7 +375,7 @@ class SCBOSampler(BaseSampler):
             options=self._options,
         )
         if suggestion.is_repeat:
-            self._warn_of_exhaustion(space)
+            self._notices.exhausted(space.n_points)
         if suggestion.hyper is not None:
             history.write_hyper(study, trial, signature, len(known.x), suggestion.hyper)
         if suggestion.center is not None:
@@ -407,51 +413,6 @@ class SCBOSampler(BaseSampler):
         if self._seed is None:
             return np.random.default_rng()
         return np.random.default_rng([self._seed, trial.number, *more])
-
-    def _warn_of_exhaustion(self, space: SearchSpace) -> None:
-        with self._lock:
-            is_new = "exhausted" not in self._warned
-            self._warned.add("exhausted")
-        if is_new:
-            _logger.warning(
-                f"All {space.n_points:.0f} points of the search space have been tried; from now "
-                "on points are suggested again. Stop the study, or widen the space."
-            )
-
-    def _warn_of_missing_constraints(self, snapshot: Snapshot) -> None:
-        known = snapshot.state.known_constraints
-        if not known or "missing constraint" in self._warned:
-            return
-        rows = snapshot.rows
-        lacking = np.flatnonzero(rows.is_complete & np.isnan(rows.c).any(axis=1))
-        if len(lacking) == 0:
-            return
-        self._warned.add("missing constraint")
-        first = lacking[0]
-        missing = [n for n, c in zip(sorted(known), rows.c[first], strict=True) if math.isnan(c)]
-        _logger.warning(
-            f"Trial {rows.number[first]} lacks the constraint(s) {missing} that other trials of "
-            "the study have; such trials are never taken as the best point. Set every "
-            "constraint in every trial, before any return."
-        )
-
-    def _warn_of_independent_sampling(
-        self, study: Study, trial: FrozenTrial, param_name: str
-    ) -> None:
-        if not self._warns_independent or param_name in self._warned:
-            return
-        with self._lock:
-            has_model = self._history.has_finished(study)
-        if has_model:
-            self._warned.add(param_name)
-            reason = "not all trials have it, or not with the same bounds"
-            if self._group and self._independent_sampler is None:
-                reason = "too few finished trials have it with the same bounds so far"
-            _logger.warning(
-                f"The parameter {param_name!r} in trial {trial.number} is sampled independently, "
-                f"because {reason}; the model does not see it. Pass "
-                "warn_independent_sampling=False to silence this."
-            )
 
 
 def _checked_count(name: str, value: int | None, least: int) -> int | None:

@@ -38,7 +38,7 @@ from optuna_snn.scbo.models import (
 from optuna_snn.scbo.novelty import draw_unused, first_allowed, is_exhausted, unused
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, Options
-from optuna_snn.scbo.paths import draw_path
+from optuna_snn.scbo.paths import Path, draw_path
 from optuna_snn.scbo.refinement import N_STARTS, refine
 from optuna_snn.scbo.slices import centred, restrict, slice_of
 from optuna_snn.scbo.space import Array, SearchSpace
@@ -124,23 +124,55 @@ def suggest(
         probability = probability_of_feasibility(posterior, part, x)
         return Suggestion(part.lift(x), hyper, probability, side, is_exhausted(part, here), row)
 
-    order, active = screen(path.to(device, torch.float32), part, candidates, goal)
-    finalists = candidates[order[:MAX_FINALISTS]]
-    if options.refinement != "none":
-        starts, is_relaxed = finalists[:N_STARTS], options.is_relaxed
-        kept = center if options.refinement == "perturbed" else None
-        refined = refine(path, part, box, starts, rng, active, goal, is_relaxed, kept)
-        finalists = np.concatenate([refined, finalists])
+    finalists = _finalists(path, part, box, candidates, center, rng, goal, options)
     if options.is_each_choice_refined and center is not None and part.is_categorical.any():
         local = part.project(known.x[nearest(space, known, options.max_local_points)])
-        for point in best_of_other_choices(path, part, local, center, goal):
-            around = make_box(part, point, length_init, length_init)
-            refined = refine(path, part, around, point[None], rng, None, goal, options.is_relaxed)
-            finalists = np.concatenate([refined, finalists])
+        others = _other_choices(path, part, local, center, length_init, rng, goal, options)
+        finalists = np.concatenate([others, finalists])
     ranked = finalists[merit_order(evaluate(path, part, finalists, goal))]
     x = first_allowed(part, here, ranked, rng)
     probability = probability_of_feasibility(posterior, part, x)
     return Suggestion(part.lift(x), hyper, probability, side, center=row)
+
+
+def _finalists(
+    path: Path,
+    space: SearchSpace,
+    box: Box,
+    candidates: Array,
+    center: Array | None,
+    rng: np.random.Generator,
+    goal: Goal,
+    options: Options,
+) -> Array:
+    """The best of the candidates on the draws, and before them what the first are refined to."""
+    order, active = screen(path.to(path.X.device, torch.float32), space, candidates, goal)
+    best = candidates[order[:MAX_FINALISTS]]
+    if options.refinement == "none":
+        return best
+    kept = center if options.refinement == "perturbed" else None
+    starts = best[:N_STARTS]
+    refined = refine(path, space, box, starts, rng, active, goal, options.is_relaxed, kept)
+    return np.concatenate([refined, best])
+
+
+def _other_choices(
+    path: Path,
+    space: SearchSpace,
+    known_x: Array,
+    center: Array,
+    length: float,
+    rng: np.random.Generator,
+    goal: Goal,
+    options: Options,
+) -> Array:
+    """The best known points of other choices, each refined in a box of its own. (k, d)."""
+    refined = [np.empty((0, space.n_dims))]
+    for point in best_of_other_choices(path, space, known_x, center, goal):
+        around = make_box(space, point, length, length)
+        start = point[None]
+        refined.append(refine(path, space, around, start, rng, None, goal, options.is_relaxed))
+    return np.concatenate(refined[::-1])
 
 
 def _box(
