@@ -11,22 +11,18 @@ all that have a switch to what the paper has.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from benchmarks.command import command
 from benchmarks.problems import PROBLEMS, Problem
 from benchmarks.runs import (
-    RESULTS,
     Run,
     by_sampler,
     problem_named,
     quartiles,
     read_runs,
     run,
-    run_missing,
-    to_line,
 )
 
 PAPER: Mapping[str, Any] = {
@@ -122,44 +118,24 @@ def _cell(own: Sequence[Run], default: Sequence[Run]) -> str:
     return f"{median:.5g} ({sum(a < b for a, b in pairs)} : {sum(a > b for a, b in pairs)})"
 
 
+def run_one(switch: str, problem: str, seed: int) -> Run:
+    """One run in this process."""
+    found = problem_named(problem)
+    return run(switch, lambda p, s: make_sampler(switch, p, s), found, seed, found.budget)
+
+
 def main() -> None:
     """Words to calls."""
     switches = [*SWITCHES, *SAMPLER_SWITCHES]
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    own = command("ablations", __doc__, n_seeds=5)
+    own.parser.add_argument("--switches", nargs="+", default=switches, choices=switches)
+    own.parser.add_argument(
+        "--problems", nargs="+", default=DEFAULT_PROBLEMS, choices=list(PROBLEMS)
     )
-    parser.add_argument("--seeds", type=int, default=5, help="seeds of each switch")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
-    parser.add_argument("--switches", nargs="+", default=switches, choices=switches)
-    parser.add_argument("--problems", nargs="+", default=DEFAULT_PROBLEMS, choices=list(PROBLEMS))
-    parser.add_argument("--results", type=Path, default=RESULTS / "ablations.jsonl")
-    parser.add_argument("--table", action="store_true", help="only print what is there")
-    parser.add_argument("--run", nargs=3, metavar=("SWITCH", "PROBLEM", "SEED"))
-    arguments = parser.parse_args()
-    if arguments.run is not None:
-        switch, name, seed = arguments.run
-        problem = problem_named(name)
-        print(
-            to_line(
-                run(
-                    switch,
-                    lambda p, s: make_sampler(switch, p, s),
-                    problem,
-                    int(seed),
-                    problem.budget,
-                )
-            )
-        )
-        return
-    if not arguments.table:
-        wanted = [
-            (switch, name, seed)
-            for seed in range(arguments.seeds)
-            for name in arguments.problems
-            for switch in arguments.switches
-        ]
-        run_missing(arguments.results, wanted, arguments.jobs, "benchmarks.ablations")
-    print(table(read_runs(arguments.results)))
+    arguments = own.arguments(run_one)
+    if arguments is not None:
+        own.run_missing(arguments, arguments.switches, arguments.problems)
+        print(table(read_runs(arguments.results)))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ two figures are drawn beside it.
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,10 +24,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.authors_rule import LENGTH_MIN, moves
+from benchmarks.authors_rule import moves
+from benchmarks.command import command
 from benchmarks.problems import PROBLEMS
-from benchmarks.runs import RESULTS, problem_named, quartiles, run_missing, to_line
+from benchmarks.runs import problem_named, quartiles
 from benchmarks.virtual_time import RULES, AsyncRun, read_async_runs, run
+from optuna_snn.scbo.trust_region import LENGTH_MIN
 
 PROBLEM = "ackley10"
 N_WORKERS = (1, 4, 15, 64)
@@ -175,29 +176,14 @@ def _draw_band(ax: Any, values: Sequence[Sequence[float]], label: str, colour: s
 
 def main() -> None:
     """Words to calls."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, default=10, help="seeds of each search")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
-    parser.add_argument("--workers", type=int, nargs="+", default=N_WORKERS)
-    parser.add_argument("--rule", nargs="+", default=RULES, choices=RULES)
-    parser.add_argument("--results", type=Path, default=RESULTS / "asynchrony.jsonl")
-    parser.add_argument("--table", action="store_true", help="only print what is there")
-    parser.add_argument("--run", nargs=3, metavar=("SEARCH", "PROBLEM", "SEED"))
-    arguments = parser.parse_args()
-    if arguments.run is not None:
-        search, name, seed = arguments.run
-        print(to_line(run(search, problem_named(name), int(seed))))
+    own = command("asynchrony", __doc__)
+    own.parser.add_argument("--workers", type=int, nargs="+", default=N_WORKERS)
+    own.parser.add_argument("--rule", nargs="+", default=RULES, choices=RULES)
+    arguments = own.arguments(lambda search, name, seed: run(search, problem_named(name), seed))
+    if arguments is None:
         return
-    if not arguments.table:
-        wanted = [
-            (f"{rule}-w{n_workers}", PROBLEM, seed)
-            for seed in range(arguments.seeds)
-            for rule in arguments.rule
-            for n_workers in arguments.workers
-        ]
-        run_missing(arguments.results, wanted, arguments.jobs, "benchmarks.asynchrony")
+    searches = [f"{rule}-w{n}" for rule in arguments.rule for n in arguments.workers]
+    own.run_missing(arguments, searches, [PROBLEM])
     runs = read_async_runs(arguments.results)
     problem = PROBLEMS[PROBLEM]
     print(f"{PROBLEM}, {problem.budget} evaluations, a design of {problem.n_startup_trials}\n")

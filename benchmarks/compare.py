@@ -10,14 +10,16 @@ the same budget, the same size of initial design, and one thread.
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from scipy.stats import wilcoxon
+
+from benchmarks.command import command
 from benchmarks.problems import PROBLEMS
 from benchmarks.runs import (
-    RESULTS,
     SAMPLERS,
     Run,
     by_sampler,
@@ -25,8 +27,6 @@ from benchmarks.runs import (
     quartiles,
     read_runs,
     run,
-    run_missing,
-    to_line,
 )
 
 FLOATS_ONLY = {"botorch-scbo", "botorch-scbo-q10"}
@@ -37,8 +37,9 @@ def table(runs: Sequence[Run]) -> str:
     """Markdown: medians with quartiles of the best feasible value, and seconds per ask."""
     rows = [
         "| problem | evaluations | sampler | seeds | best feasible: median (quartiles) "
-        "| runs without a feasible trial | seconds per ask |",
-        "|---|---|---|---|---|---|---|",
+        "| scbo better : worse (p that it is behind) | runs without a feasible trial "
+        "| seconds per ask |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for problem in PROBLEMS.values():
         found = by_sampler(runs, problem.name)
@@ -52,9 +53,38 @@ def table(runs: Sequence[Run]) -> str:
             _, seconds, _ = quartiles([r.ask_seconds[-1] / r.budget for r in own])
             rows.append(
                 f"| {problem.name} | {own[0].budget} | {name} | {len(own)} "
-                f"| {median:.5g} ({low:.5g} to {high:.5g}) | {n_without} | {seconds:.3f} |"
+                f"| {median:.5g} ({low:.5g} to {high:.5g}) | {_paired(found.get('scbo'), own)} "
+                f"| {n_without} | {seconds:.3f} |"
             )
     return "\n".join(rows)
+
+
+def _paired(ours: Sequence[Run] | None, theirs: Sequence[Run]) -> str:
+    """Seeds in which ours was better and worse, and `p_behind`; empty for ours itself."""
+    if ours is None or theirs is ours:
+        return ""
+    by_seed = {r.seed: r.best_after(r.budget) for r in ours}
+    pairs = [(by_seed[r.seed], r.best_after(r.budget)) for r in theirs if r.seed in by_seed]
+    wins, losses = sum(a < b for a, b in pairs), sum(a > b for a, b in pairs)
+    return f"{wins} : {losses} ({p_behind(pairs):.2g})"
+
+
+def p_behind(pairs: Sequence[tuple[float, float]]) -> float:
+    """One-sided Wilcoxon signed-rank test that the first of the pairs are larger (worse).
+
+    Infinite values (nothing feasible) lie beyond all finite ones by more than these differ; 1
+    where no pair differs.
+    """
+    values = np.array(pairs, dtype=float).reshape(-1, 2)
+    finite = values[np.isfinite(values)]
+    if len(finite) == 0:
+        return 1.0
+    beyond = 2.0 * finite.max() - finite.min() + 1.0
+    values = np.where(np.isinf(values), beyond, values)
+    differences = values[:, 0] - values[:, 1]
+    if not differences.any():
+        return 1.0
+    return float(wilcoxon(differences, alternative="greater").pvalue)
 
 
 def draw(runs: Sequence[Run], folder: Path) -> list[Path]:
@@ -126,33 +156,28 @@ def _draw_sampler(ax: object, own: Sequence[Run], name: str, colour: str, kind: 
     )
 
 
+def run_one(sampler: str, problem: str, seed: int) -> Run:
+    """One run in this process."""
+    found = problem_named(problem)
+    return run(sampler, SAMPLERS[sampler], found, seed, found.budget)
+
+
 def main() -> None:
     """Words to calls."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    own = command("compare", __doc__)
+    own.parser.add_argument(
+        "--samplers", nargs="+", default=DEFAULT_SAMPLERS, choices=list(SAMPLERS)
     )
-    parser.add_argument("--seeds", type=int, default=10, help="seeds of each sampler")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
-    parser.add_argument("--samplers", nargs="+", default=DEFAULT_SAMPLERS, choices=list(SAMPLERS))
-    parser.add_argument("--problems", nargs="+", default=list(PROBLEMS), choices=list(PROBLEMS))
-    parser.add_argument("--results", type=Path, default=RESULTS / "compare.jsonl")
-    parser.add_argument("--table", action="store_true", help="only print what is there")
-    parser.add_argument("--run", nargs=3, metavar=("SAMPLER", "PROBLEM", "SEED"))
-    arguments = parser.parse_args()
-    if arguments.run is not None:
-        sampler, name, seed = arguments.run
-        problem = problem_named(name)
-        print(to_line(run(sampler, SAMPLERS[sampler], problem, int(seed), problem.budget)))
+    own.parser.add_argument(
+        "--problems", nargs="+", default=list(PROBLEMS), choices=list(PROBLEMS)
+    )
+    arguments = own.arguments(run_one)
+    if arguments is None:
         return
-    if not arguments.table:
-        wanted = [
-            (sampler, name, seed)
-            for seed in range(arguments.seeds)
-            for name in arguments.problems
-            for sampler in arguments.samplers
-            if not (sampler in FLOATS_ONLY and name == "mixed12")
-        ]
-        run_missing(arguments.results, wanted, arguments.jobs, "benchmarks.compare")
+    for problem in arguments.problems:
+        left_out = FLOATS_ONLY if problem == "mixed12" else set()
+        samplers = [s for s in arguments.samplers if s not in left_out]
+        own.run_missing(arguments, samplers, [problem])
     runs = read_runs(arguments.results)
     print(table(runs))
     for path in draw(runs, arguments.results.parent):

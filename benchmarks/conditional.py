@@ -17,27 +17,23 @@ are minimised with c <= 0. About a tenth of each branch is feasible.
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import optuna
 from optuna.distributions import FloatDistribution, IntDistribution
 
+from benchmarks.command import command
 from benchmarks.problems import Array, Result
 from benchmarks.runs import (
-    RESULTS,
     Run,
     at_checkpoints,
     by_sampler,
     quartiles,
     read_runs,
-    run_missing,
-    to_line,
 )
 
 NAME, BUDGET, N_STARTUP_TRIALS = "branches", 120, 10
@@ -201,28 +197,14 @@ def _ends(runs: Sequence[Run]) -> list[float]:
 
 def main() -> None:
     """Words to calls."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    own = command("conditional", __doc__)
+    own.parser.add_argument(
+        "--samplers", nargs="+", default=list(SAMPLERS), choices=list(SAMPLERS)
     )
-    parser.add_argument("--seeds", type=int, default=10, help="seeds of each sampler")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
-    parser.add_argument("--samplers", nargs="+", default=list(SAMPLERS), choices=list(SAMPLERS))
-    parser.add_argument("--results", type=Path, default=RESULTS / "conditional.jsonl")
-    parser.add_argument("--table", action="store_true", help="only print what is there")
-    parser.add_argument("--run", nargs=3, metavar=("SAMPLER", "PROBLEM", "SEED"))
-    arguments = parser.parse_args()
-    if arguments.run is not None:
-        sampler, _, seed = arguments.run
-        print(to_line(run(sampler, int(seed))))
-        return
-    if not arguments.table:
-        wanted = [
-            (sampler, NAME, seed)
-            for seed in range(arguments.seeds)
-            for sampler in arguments.samplers
-        ]
-        run_missing(arguments.results, wanted, arguments.jobs, "benchmarks.conditional")
-    print(table(read_runs(arguments.results)))
+    arguments = own.arguments(lambda sampler, _, seed: run(sampler, seed))
+    if arguments is not None:
+        own.run_missing(arguments, arguments.samplers, [NAME])
+        print(table(read_runs(arguments.results)))
 
 
 if __name__ == "__main__":
