@@ -27,7 +27,7 @@ class Notices:
             is_new = key not in self._given
             self._given.add(key)
         if is_new:
-            _logger.warning(message)
+            _logger.warning(message, stacklevel=3)
 
     def exhausted(self, n_points: float) -> None:
         """A discrete space of that many points has none left that was not tried."""

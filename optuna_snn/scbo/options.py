@@ -52,7 +52,7 @@ class Options:
     in steps. There are none in the paper."""
     max_local_points: int = 400
     """Trials, the nearest to the centre, that the models are conditioned on; all in the paper."""
-    n_noise_sds: float = 2.0
+    n_noise_sds: float = 3.0
     """Standard deviations of its noise by which the objective has to change within the box, which
     is no smaller than that; 0 in the paper."""
     has_restart_design: bool = False
