@@ -8,8 +8,9 @@ Departures from the paper, beside those of the steps:
 
 1. The centre is the best feasible trial by the posterior mean, not by what was observed: of noisy
    results the best observed is the luckiest.
-2. The box is never so small that the objective changes by less than three sds of its noise within it. Under
-   noise the best result is a lucky one, which seldom is beaten: the box would collapse.
+2. The box is never so small that the objective changes by less than three standard deviations of
+   its noise within it. Under noise the best result is a lucky one, which seldom is beaten: the box
+   would collapse.
 3. A candidate differs from the centre in about five coordinates, not in twenty (see `thompson`,
    departure 4).
 4. Some coordinates may be held: those of a conditional space that are chosen already. The models
