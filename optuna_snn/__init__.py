@@ -4,5 +4,15 @@ from optuna_snn.monitor import SpikeMonitor
 from optuna_snn.pruner import SpikeActivityPruner
 from optuna_snn.sampler import SCBOSampler
 from optuna_snn.search_trace import Ask, search_trace
+from optuna_snn.study_replay import Replay, ReplayedTrial, replay
 
-__all__ = ["Ask", "SCBOSampler", "SpikeActivityPruner", "SpikeMonitor", "search_trace"]
+__all__ = [
+    "Ask",
+    "Replay",
+    "ReplayedTrial",
+    "SCBOSampler",
+    "SpikeActivityPruner",
+    "SpikeMonitor",
+    "replay",
+    "search_trace",
+]

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from optuna_snn.spikes.activity import Counts, LayerActivity
+from optuna_snn.spikes.activity import LayerActivity
 from optuna_snn.spikes.checks import is_count
 from optuna_snn.spikes.rules import RuleName, SilenceRule, checked_rule, checked_rule_name
+from optuna_snn.spikes.tally import Counts
 
 JSON_VERSION = 1
 
@@ -111,7 +112,7 @@ class SpikeReport:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON values, a few hundred characters a layer."""
+        """Return the report as JSON values, a few thousand characters a layer."""
         return {
             "version": JSON_VERSION,
             "rule": self.rule,

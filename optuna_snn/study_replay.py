@@ -1,0 +1,191 @@
+"""A finished study under another rule: what would have been stopped, saved, and lost.
+
+The answers come from the traces that `SpikeMonitor` stores with each trial, so that no network is
+trained again. A study that was run with ``rule="record"`` stops nothing and answers all. In any
+other one the trainings that were stopped are censored: whether a looser rule would have kept them
+is known only where it stops them too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from optuna_snn.history import read_trials
+from optuna_snn.monitor import spike_report
+from optuna_snn.spikes.replay import Settings, Verdict, replayed
+from optuna_snn.spikes.report import SpikeReport
+from optuna_snn.spikes.rules import RuleName
+
+__all__ = ["Replay", "ReplayedTrial", "replay"]
+
+GOOD_SHARE = 0.1
+"""Part of the COMPLETE trials, the best by value, that count as good networks."""
+
+
+@dataclass(frozen=True)
+class ReplayedTrial:
+    """One trial, as it was and as it would have been."""
+
+    number: int
+    state: TrialState
+    value: float | None
+    """Of a COMPLETE trial with a finite value; None of any other."""
+    samples_seen: int
+    samples_planned: int | None
+    """Samples of a run to the end; None where it was stopped and no plan was stored."""
+    verdict: Verdict
+
+    @property
+    def samples_spent(self) -> int | None:
+        """Samples that the network would have processed; None where that is not known."""
+        return self.verdict.n_samples
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The trials of a study that have a spike report, under one rule."""
+
+    settings: Settings
+    trials: Sequence[ReplayedTrial]
+    n_without_report: int
+    """Trials that are left out: without a monitor, or not finished."""
+    is_maximized: bool
+
+    @property
+    def n_stopped(self) -> int:
+        """Networks that the rule would have stopped for certain."""
+        return sum(t.verdict.is_stopped is True for t in self.trials)
+
+    @property
+    def n_kept(self) -> int:
+        """Networks that the rule would have kept for certain."""
+        return sum(t.verdict.is_stopped is False for t in self.trials)
+
+    @property
+    def n_unknown(self) -> int:
+        """Networks of which the study does not know."""
+        return len(self.trials) - self.n_stopped - self.n_kept
+
+    @property
+    def samples_planned(self) -> int:
+        """Samples of all trainings to their ends, of the trials with `samples_saved`."""
+        return sum(t.samples_planned or 0 for t in self._accounted())
+
+    @property
+    def samples_saved(self) -> int:
+        """Samples that would have been saved, of the trials where spent and planned are known."""
+        return sum((t.samples_planned or 0) - (t.samples_spent or 0) for t in self._accounted())
+
+    def _accounted(self) -> list[ReplayedTrial]:
+        return [
+            t for t in self.trials if t.samples_spent is not None and t.samples_planned is not None
+        ]
+
+    def ranked(self) -> list[ReplayedTrial]:
+        """COMPLETE trials with a finite value, best first; infeasible ones included."""
+        sign = -1.0 if self.is_maximized else 1.0
+        valued = [t for t in self.trials if t.value is not None]
+        return sorted(valued, key=lambda t: (sign * (t.value or 0.0), t.number))
+
+    @property
+    def n_good(self) -> int:
+        """Networks that count as good: the best GOOD_SHARE of the COMPLETE ones."""
+        return math.ceil(GOOD_SHARE * len(self.ranked()))
+
+    @property
+    def n_good_lost(self) -> int:
+        """Good networks that the rule would have stopped."""
+        return sum(t.verdict.is_stopped is True for t in self.ranked()[: self.n_good])
+
+    @property
+    def best_value_kept(self) -> float | None:
+        """Best value of a network that the rule would have kept; None if it keeps none."""
+        kept = [t.value for t in self.ranked() if t.verdict.is_stopped is False]
+        return kept[0] if kept else None
+
+
+def replay(
+    study: Study,
+    *,
+    alpha: int | None = None,
+    beta: float | None = None,
+    rule: RuleName | None = None,
+    delta: float | None = None,
+    warmup: int | None = None,
+    min_samples: int | None = None,
+    epoch_size: int | None = None,
+) -> Replay:
+    """Ask what another rule would have done with the networks of a study.
+
+    The options are those of `SpikeMonitor`; None keeps what the monitor of each trial had. Trials
+    that still run or wait, and trials without a spike report, are left out and counted. Nothing
+    is written.
+
+    Raises:
+        ValueError: An option is out of range; the study has several objectives; a trial's spike
+            report is damaged.
+
+    Example:
+        >>> import optuna
+        >>> from optuna_snn import SpikeMonitor, replay
+        >>> def objective(trial: optuna.Trial) -> float:
+        ...     n_silent = trial.suggest_int("n_silent", 0, 8)  # of the eight samples of a batch
+        ...     with SpikeMonitor(trial, rule="record", planned_samples=800) as monitor:
+        ...         for _ in range(100):
+        ...             monitor.update("output", [0] * n_silent + [9] * (8 - n_silent))
+        ...     return 1 - n_silent / 8
+        >>> study = optuna.create_study(direction="maximize")
+        >>> for n_silent in (0, 1, 4, 8):
+        ...     study.enqueue_trial({"n_silent": n_silent})
+        >>> study.optimize(objective, n_trials=4)
+        >>> found = replay(study, rule="sequential", beta=0.2)
+        >>> [(t.number, t.verdict.is_stopped, t.samples_spent) for t in found.trials]
+        [(0, False, 800), (1, False, 800), (2, True, 80), (3, True, 48)]
+        >>> f"{found.samples_saved / found.samples_planned:.0%}"
+        '46%'
+    """
+    if len(study.directions) > 1:
+        raise ValueError(f"replay needs a study of one objective, got {len(study.directions)}.")
+    settings = Settings(alpha, beta, rule, delta, warmup, min_samples, epoch_size)
+    trials = sorted(read_trials(study), key=lambda trial: trial.number)
+    reports = {t.number: spike_report(t) if t.state.is_finished() else None for t in trials}
+    return Replay(
+        settings=settings,
+        trials=[
+            _replayed(trial, report, settings)
+            for trial in trials
+            if (report := reports[trial.number]) is not None
+        ],
+        n_without_report=sum(report is None for report in reports.values()),
+        is_maximized=study.direction == StudyDirection.MAXIMIZE,
+    )
+
+
+def _replayed(trial: FrozenTrial, report: SpikeReport, settings: Settings) -> ReplayedTrial:
+    is_complete = trial.state == TrialState.COMPLETE
+    value = trial.values[0] if is_complete and trial.values else None
+    planned = report.samples_seen if is_complete else report.planned_samples
+    return ReplayedTrial(
+        number=trial.number,
+        state=trial.state,
+        value=value if value is not None and math.isfinite(value) else None,
+        samples_seen=report.samples_seen,
+        samples_planned=planned,
+        verdict=replayed(report, settings, is_censored=not is_complete),
+    )
+
+
+def grid_of(
+    study: Study, alphas: Sequence[int], betas: Sequence[float], **options: object
+) -> Mapping[tuple[int, float], Replay]:
+    """One `replay` for each alpha and beta; options: the others of `replay`."""
+    return {
+        (a, b): replay(study, alpha=a, beta=b, **options)  # type: ignore[arg-type]
+        for a in alphas
+        for b in betas
+    }
