@@ -2,9 +2,9 @@
 
 from optuna_snn.monitor import SpikeMonitor
 from optuna_snn.pruner import SpikeActivityPruner
+from optuna_snn.replays.study import Replay, ReplayedTrial, replay
 from optuna_snn.sampler import SCBOSampler
 from optuna_snn.search_trace import Ask, search_trace
-from optuna_snn.study_replay import Replay, ReplayedTrial, replay
 
 __all__ = [
     "Ask",

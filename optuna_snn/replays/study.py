@@ -9,7 +9,7 @@ is known only where it stops them too.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from optuna.study import Study, StudyDirection
@@ -178,14 +178,3 @@ def _replayed(trial: FrozenTrial, report: SpikeReport, settings: Settings) -> Re
         samples_planned=planned,
         verdict=replayed(report, settings, is_censored=not is_complete),
     )
-
-
-def grid_of(
-    study: Study, alphas: Sequence[int], betas: Sequence[float], **options: object
-) -> Mapping[tuple[int, float], Replay]:
-    """One `replay` for each alpha and beta; options: the others of `replay`."""
-    return {
-        (a, b): replay(study, alpha=a, beta=b, **options)  # type: ignore[arg-type]
-        for a in alphas
-        for b in betas
-    }

@@ -1,0 +1,1 @@
+"""A finished study under other rules: the answers, a table of them, a figure of them."""

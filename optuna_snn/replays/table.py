@@ -1,0 +1,67 @@
+"""Replays of a study, as a table in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from optuna_snn.replays.study import Replay
+
+__all__ = ["print_replays"]
+
+OPTIONS = ("alpha", "beta", "rule", "delta", "warmup", "min_samples", "epoch_size")
+
+
+def print_replays(console: Console, replays: Sequence[Replay], metric_name: str) -> None:
+    """Print one row for each replay; all are of one study."""
+    values = {o: [getattr(r.settings, o) for r in replays] for o in OPTIONS}
+    shown = [o for o in OPTIONS if len(set(values[o])) > 1]
+    fixed = [f"{o} {values[o][0]}" for o in OPTIONS if o not in shown and values[o][0] is not None]
+    console.print(f"Asked: {', '.join(fixed) or 'the rule as it was'}; what is not given, as run.")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for option in shown:
+        table.add_column(option, justify="right")
+    for column in ("stopped", "kept", "unknown", "saved", "good lost"):
+        table.add_column(column, justify="right")
+    table.add_column(f"best {metric_name} kept", justify="right")
+    for each in replays:
+        options = (getattr(each.settings, option) for option in shown)
+        table.add_row(
+            *("as run" if value is None else f"{value}" for value in options),
+            str(each.n_stopped),
+            str(each.n_kept),
+            str(each.n_unknown),
+            _saved(each),
+            f"{each.n_good_lost} of {each.n_good}",
+            "-" if each.best_value_kept is None else f"{each.best_value_kept:.4g}",
+        )
+    console.print(table)
+    for note in _notes(replays):
+        console.print(note, style="dim")
+
+
+def _notes(replays: Sequence[Replay]) -> list[str]:
+    """What the columns mean, in this study."""
+    first = replays[0]
+    ranked = first.ranked()
+    notes = [f"{len(first.trials)} finished trials with a spike report"]
+    if first.n_without_report:
+        notes[0] += f"; {first.n_without_report} without one, or not finished, are left out"
+    notes.append("saved: part of the samples of full trainings, where spent and planned are known")
+    if ranked:
+        best, last = ranked[0].value, ranked[first.n_good - 1].value
+        part = f"the best {first.n_good} of {len(ranked)} complete trials"
+        notes.append(f"good: {part}, {best:.4g} to {last:.4g}")
+    if any(each.n_unknown for each in replays):
+        notes.append(
+            "unknown: stopped too early to tell, or alpha within a bin of the histogram; "
+            'rule="record" stops nothing, and bins are exact up to 20 spikes'
+        )
+    return notes
+
+
+def _saved(replay: Replay) -> str:
+    planned = replay.samples_planned
+    return "-" if planned == 0 else f"{replay.samples_saved / planned:.1%}"
