@@ -58,6 +58,7 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "twice the candidates": {"candidates_per_dim": 400},
     "perturb 10": {"n_perturbed": 10},
     "perturb 20": {"n_perturbed": 20},
+    "perturb 5 under noise": {"n_noisy_perturbed": 5},
     "100 local points": {"max_local_points": 100},
     "centre as observed": {"center": "observed"},
     "a design at each restart": {"has_restart_design": True},

@@ -28,6 +28,8 @@ JUMP_NOISE = 0.3
 """Least noise variance of a constraint that jumps, in units of its warped values' variance."""
 MAX_FITTED_POINTS = 200
 COLD_ITERATIONS, WARM_ITERATIONS = 60, 20
+NOISY = 0.01
+"""Noise variance beyond which an objective counts as noisy, in units of its own variance."""
 MAX_CENTERS = 5
 """Feasible trials, the best by what was observed, that the centre is chosen from. More are no
 better under noise, and worse without: a rough function looks noisy to a model."""
@@ -101,6 +103,16 @@ def choose_center(
     features = torch.as_tensor(space.features(known.x[rows]), device=posterior.device)
     mean = posterior.mean_and_sd(features)[0].cpu().numpy()
     return int(rows[np.argmax(mean[0] if is_valued else -total_constraint(mean[1:]))])
+
+
+def coordinates_to_move(posterior: surrogate.Posterior, options: Options) -> int:
+    """Expected number of coordinates in which candidates differ from the centre.
+
+    Few, so that a result tells what changed it; but where the objective is noisy a small change
+    tells nothing, and results that differ in all coordinates tell more of each.
+    """
+    is_noisy = float(posterior.hyper.log_noise[0].exp()) > NOISY
+    return options.n_noisy_perturbed if is_noisy else options.n_perturbed
 
 
 def least_length(posterior: surrogate.Posterior, n_moved: int, n_noise_sds: float) -> float:

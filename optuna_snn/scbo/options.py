@@ -41,6 +41,8 @@ class Options:
     n_perturbed: int = 5
     """Expected number of coordinates in which a candidate differs from the centre; 20 in the
     paper."""
+    n_noisy_perturbed: int = 20
+    """The same where the objective turns out to be noisy: 20, as in the paper."""
     refinement: Literal["perturbed", "all", "none"] = "perturbed"
     """Which coordinates of the best candidates are refined on the draws: those in which they
     differ from the centre, all, or none as in the paper."""
@@ -71,6 +73,7 @@ class Options:
             "n_seeking_draws",
             "candidates_per_dim",
             "n_perturbed",
+            "n_noisy_perturbed",
             "max_local_points",
         ):
             value = getattr(self, name)

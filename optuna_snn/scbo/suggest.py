@@ -11,8 +11,8 @@ Departures from the paper, beside those of the steps:
 2. The box is never so small that the objective changes by less than three standard deviations of
    its noise within it. Under noise the best result is a lucky one, which seldom is beaten: the box
    would collapse.
-3. A candidate differs from the centre in about five coordinates, not in twenty (see `thompson`,
-   departure 4).
+3. A candidate differs from the centre in about five coordinates, not in twenty, unless the
+   objective is noisy (see `thompson`, departure 4).
 4. Some coordinates may be held: those of a conditional space that are chosen already. The models
    are of the whole space; the box, the candidates and the climb are of the slice (`slices`).
 """
@@ -30,6 +30,7 @@ from optuna_snn.scbo import surrogate
 from optuna_snn.scbo.candidates import Box, draw_candidates, make_box, neighbours, whole_cube
 from optuna_snn.scbo.models import (
     choose_center,
+    coordinates_to_move,
     fit_models,
     least_length,
     nearest,
@@ -107,18 +108,20 @@ def suggest(
     except surrogate.LinAlgError as error:
         _logger.warning(f"No model of {len(known.x)} trials: {error} Drawing a point of the box.")
         box = _box(part, center, length, length_init)
-        drawn = _candidates(part, center, box, rng, options)
+        drawn = _candidates(part, center, box, rng, options, options.n_perturbed)
         x = first_allowed(part, here, drawn, rng)
         return Suggestion(part.lift(x), None, None)
 
+    n_moved = options.n_perturbed
     if not is_seeking:
-        least = least_length(posterior, min(options.n_perturbed, part.n_dims), options.n_noise_sds)
+        n_moved = coordinates_to_move(posterior, options)
+        least = least_length(posterior, min(n_moved, part.n_dims), options.n_noise_sds)
         length = max(length, min(least, length_init))
     side = None if center is None else length
     if options.box == "lengthscales":
         sides = relative_sides(posterior)[part.is_free]
     box = _box(part, center, length, length_init, sides)
-    candidates = unused(part, here, _candidates(part, center, box, rng, options))
+    candidates = unused(part, here, _candidates(part, center, box, rng, options, n_moved))
     hyper = posterior.hyper.pack() if is_refit else None
     if len(candidates) == 0:
         x = draw_unused(part, here, rng)
@@ -194,10 +197,11 @@ def _candidates(
     box: Box,
     rng: np.random.Generator,
     options: Options,
+    n_moved: int,
 ) -> Array:
     per_dim = options.candidates_per_dim
     n = min(25 * per_dim, max(10 * per_dim, per_dim * space.n_dims))
-    candidates = draw_candidates(space, center, box, n, rng, options.n_perturbed)
+    candidates = draw_candidates(space, center, box, n, rng, n_moved)
     if center is None:
         return candidates
     return np.concatenate([candidates, neighbours(space, center, rng)])

@@ -17,7 +17,8 @@ Departures from the paper:
    feasibility: the smallest total constraint, mean of the draws, also below 0.
 4. A candidate differs from the centre in few coordinates. In many dimensions that is what makes
    results informative: a point that differs from the centre in all of thirty coordinates tells
-   nothing of any of them.
+   nothing of any of them. Under noise it is the other way round: a small change is lost in it, and
+   results that differ in all coordinates tell more of each, as in the design of experiments.
 5. The best known point of each other choice of a categorical dimension is found as well: what a
    choice is worth shows once the other coordinates have followed it, which they cannot do within a
    small box.

@@ -11,6 +11,7 @@ from optuna_snn.scbo import fitting, models, surrogate
 from optuna_snn.scbo.models import (
     MAX_CENTERS,
     choose_center,
+    coordinates_to_move,
     fit_models,
     least_length,
     nearest,
@@ -180,6 +181,16 @@ def test_all_other_choices_are_equally_far_from_the_centre() -> None:
     x = space.encode(np.array([[1, 0.5], [3, 0.52], [2, 0.51], [1, 0.9], [0, 0.50]]))
     known = changed(observations(space, n=5), x=x, center=x[0])
     assert nearest(space, known, 5).tolist() == [0, 3, 4, 2, 1]
+
+
+def test_where_results_are_noisy_candidates_move_in_more_coordinates() -> None:
+    x = np.random.default_rng(0).random((60, 2))
+    smooth = observations(cube(2), n=60)
+    smooth = changed(smooth, x=x, y=-((x - 0.4) ** 2).sum(axis=1))
+    noisy = changed(smooth, y=smooth.y + 0.1 * np.random.default_rng(1).standard_normal(60))
+    options = replace(DEFAULT, n_perturbed=3, n_noisy_perturbed=7)
+    assert coordinates_to_move(fitted(cube(2), smooth), options) == 3
+    assert coordinates_to_move(fitted(cube(2), noisy), options) == 7
 
 
 @pytest.mark.parametrize("n_moved", [1, 3, 20])

@@ -80,6 +80,8 @@ WITHOUT_EFFECT = {"is_gap_closed", "has_restart_design"}
 """On these data no constraint jumps, and the design of a restart is the sampler's."""
 SEEKING = {"n_seeking_draws"}
 """This matters only while no objective value is known."""
+NOISY = {"n_noisy_perturbed"}
+"""This matters only where the objective is noisy."""
 
 
 @pytest.mark.slow
@@ -88,9 +90,11 @@ def test_each_choice_makes_a_difference_to_what_is_suggested(name: str) -> None:
     values = [value for own, value in CHOICES if own == name]
     if name == "max_local_points":
         values = [3, 18]
-    elif name == "n_perturbed":
+    elif name in ("n_perturbed", "n_noisy_perturbed"):
         values = [1, 20]
     known = known_of(MIXED, is_seeking=name in SEEKING)
+    if name in NOISY:
+        known = changed(known, y=np.random.default_rng(0).normal(size=len(known.y)))
 
     def has_effect(seed: int) -> bool:
         points = [ask(MIXED, known, replace(DEFAULT, **{name: v}), seed).x for v in values]
