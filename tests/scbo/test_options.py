@@ -76,12 +76,31 @@ def test_all_the_choices_of_the_paper_work_together() -> None:
         assert_is_right(suggestion, space, known, LENGTH, paper)
 
 
-WITHOUT_EFFECT = {"is_gap_closed", "has_restart_design"}
-"""On these data no constraint jumps, and the design of a restart is the sampler's."""
+WITHOUT_EFFECT = {"is_gap_closed", "n_noisy_perturbed", "has_restart_design"}
+"""On these data no constraint jumps and there is no noise; the design of a restart is the
+sampler's."""
 SEEKING = {"n_seeking_draws"}
 """This matters only while no objective value is known."""
-NOISY = {"n_noisy_perturbed"}
-"""This matters only where the objective is noisy."""
+
+
+@pytest.mark.parametrize("n_noisy_perturbed", [1, 6])
+def test_under_noise_candidates_move_in_as_many_coordinates_as_that(
+    n_noisy_perturbed: int,
+) -> None:
+    known = observations(cube(6), n=80, n_constraints=0)
+    x = np.repeat(known.x[:40], 2, axis=0)  # each point twice, with results that differ
+    y = -((x - 0.5) ** 2).sum(axis=1) + 0.2 * np.random.default_rng(0).normal(size=80)
+    known = changed(known, x=x, y=y, may_center=np.ones(80, dtype=bool))
+    options = Options(n_noisy_perturbed=n_noisy_perturbed, refinement="none")
+    n_moved = []
+    for seed in range(5):
+        suggestion = ask(cube(6), known, options, seed)
+        assert suggestion.center is not None
+        n_moved.append(int((suggestion.x != known.x[suggestion.center]).sum()))
+    if n_noisy_perturbed == 6:
+        assert n_moved == [6] * 5
+    else:
+        assert np.mean(n_moved) < 4
 
 
 @pytest.mark.slow
@@ -90,11 +109,9 @@ def test_each_choice_makes_a_difference_to_what_is_suggested(name: str) -> None:
     values = [value for own, value in CHOICES if own == name]
     if name == "max_local_points":
         values = [3, 18]
-    elif name in ("n_perturbed", "n_noisy_perturbed"):
+    elif name == "n_perturbed":
         values = [1, 20]
     known = known_of(MIXED, is_seeking=name in SEEKING)
-    if name in NOISY:
-        known = changed(known, y=np.random.default_rng(0).normal(size=len(known.y)))
 
     def has_effect(seed: int) -> bool:
         points = [ask(MIXED, known, replace(DEFAULT, **{name: v}), seed).x for v in values]
