@@ -16,16 +16,23 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from time import monotonic
 from types import TracebackType
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from numpy.typing import ArrayLike
 from optuna.trial import BaseTrial, FrozenTrial
 
-from optuna_snn.spikes.activity import checked_counts
+from optuna_snn.spikes.batch import checked_batch
 from optuna_snn.spikes.checks import checked_integer, checked_real
 from optuna_snn.spikes.limits import Limits, PerLayer
 from optuna_snn.spikes.report import SpikeReport
 from optuna_snn.spikes.rules import RuleName
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+    from optuna_snn.probes.counting import Axes
+    from optuna_snn.probes.layers import Layers
+    from optuna_snn.probes.watching import Watch
 
 SPIKES_KEY = "optuna_snn:spikes"
 CONSTRAINT_PREFIX = "silent/"
@@ -66,7 +73,9 @@ class SpikeMonitor:
     The promise of the sequential rule: if after the warm-up every sample is silent with
     conditional probability at most beta given the samples before it, the network is ever called
     silent with probability at most delta, over all layers and epochs together, however often one
-    looks. Learning may make a silent network fire later; the warm-up has to cover that time.
+    looks. Learning may make a silent network fire later; the warm-up has to cover that time. And
+    samples that are silent together, batch by batch, break the condition: with a correlation of
+    0.1 in batches of 16 a network at beta is stopped fifty times as often as delta says.
 
     Args:
         trial: The trial of the objective; `FixedTrial` works as well.
@@ -123,6 +132,7 @@ class SpikeMonitor:
             layers={name: self._limits.first_report(name, 1) for name in self._limits.declared},
         )
         self._trial = trial
+        self._watch: Watch | None = None
         self._state: Literal["new", "open", "left"] = "new"
         self._epoch = 1
         self._has_samples_in_epoch = False
@@ -155,20 +165,55 @@ class SpikeMonitor:
         self._stored_at = monotonic()
         return self
 
+    def watch(
+        self,
+        model: Module,
+        layers: Layers | None = None,
+        axes: Axes | Mapping[str, Axes] | None = None,
+    ) -> Watch:
+        """Count the spikes of a model's layers until the block is left; `update()` takes them in.
+
+        Call ``update()`` after each batch: all calls of a layer between two updates belong to the
+        same samples. Modules in eval mode are not counted, nor is what runs inside a block ``with
+        watch.paused()`` of the watch that is returned. ValueError for unknown layers and axes.
+
+        layers: paths of modules, or name -> path or module; None takes the layers declared to the
+                monitor, else all spiking layers of snnTorch, SpikingJelly, lava-dl and BindsNET
+        axes:   of what layers emit, one of `probes.counting.LAYOUTS`, or layer -> axes; None
+                detects those of modules of these frameworks
+        """
+        self._refuse_unless_open("watch")
+        if self._watch is not None:
+            raise RuntimeError(
+                "SpikeMonitor.watch() was called already. Name all layers in one call; of several "
+                "models pass torch.nn.ModuleList([...])."
+            )
+        from optuna_snn.probes.layers import find_layers  # these import torch
+        from optuna_snn.probes.watching import Watch
+
+        if layers is None:
+            layers = self._limits.declared or None
+        found = find_layers(model, layers, axes)
+        for layer in found:
+            self._limits.first_report(layer.name, 1)  # refuses one that was not declared
+        self._watch = Watch(found)
+        return self._watch
+
     def update(
-        self, layer: str | Mapping[str, ArrayLike], counts: ArrayLike | None = None
+        self, layer: str | Mapping[str, ArrayLike] | None = None, counts: ArrayLike | None = None
     ) -> None:
         """Take in the spikes of further samples, in the order in which they were presented.
 
-        layer:  name of the layer, or a mapping layer -> counts in place of both arguments
+        layer:  name of the layer, or a mapping layer -> counts in place of both arguments;
+                without both, what the watched layers fired since the last update is taken
         counts: (n_samples,) spikes of each sample, summed over the layer's neurons and over time;
                 a sequence, a NumPy array, or a tensor on any device
         Nothing is taken in if any of it is refused.
         """
         self._refuse_unless_open("update")
-        batch = {
-            name: checked_counts(values, name) for name, values in _as_batch(layer, counts).items()
-        }
+        if layer is None and counts is None and self._watch is not None:
+            layer = self._watch.take()
+        batch = checked_batch(layer, counts)
         layers = dict(self._report.layers)
         for name, values in batch.items():
             known = layers.get(name) or self._limits.first_report(name, len(layers) + 1)
@@ -200,6 +245,10 @@ class SpikeMonitor:
         traceback: TracebackType | None,
     ) -> None:
         self._state = "left"
+        if self._watch is not None:
+            self._watch.remove()
+            if exception is None and self._watch.has_spikes_to_take:
+                _logger.warning("Spikes after the last monitor.update() were not taken in.")
         if exception is None:
             self._store_results()
             self._refuse_unjudged_layers()
@@ -276,16 +325,3 @@ def spike_report(trial: FrozenTrial) -> SpikeReport | None:
             f"The user attribute {SPIKES_KEY!r} of trial {trial.number} is no spike report of "
             f"this version of optuna_snn: {error}."
         ) from error
-
-
-def _as_batch(
-    layer: str | Mapping[str, ArrayLike], counts: ArrayLike | None
-) -> Mapping[str, ArrayLike]:
-    if isinstance(layer, Mapping) and counts is None:
-        return layer
-    if isinstance(layer, str) and counts is not None:
-        return {layer: counts}
-    raise TypeError(
-        "update takes a layer's name and its counts, or one mapping layer -> counts; "
-        f"got {type(layer).__name__} and {type(counts).__name__}."
-    )

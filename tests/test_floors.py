@@ -19,11 +19,13 @@ FLOORS = {
     "threads": 0,
     "branches": 1,
     "history": 1,
+    "notices": 1,
     "sampler": 1,
     "search_trace": 1,
     "monitor": 1,
     "probes": 1,
     "pruner": 1,
+    "replays": 2,
     "objectives": 2,
     "workers": 3,
     "dashboard": 3,
@@ -37,6 +39,7 @@ FORBIDDEN = {
     "scbo": {"optuna", "optuna_snn.spikes"},
     "spikes": {"optuna", "optuna_snn.scbo", "torch"},
     "backends": {"optuna"},
+    "probes": {"optuna", "snntorch", "spikingjelly", "norse"},  # frameworks are known by name
 }
 """Part -> what it never imports, at whatever place."""
 

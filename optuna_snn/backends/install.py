@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import importlib.util
 import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 
 from optuna_snn.backends import bindsnet, lava_dl
 from optuna_snn.backends.errors import MissingPackageError
@@ -131,7 +131,9 @@ def install_backend(
         ValueError: There is no backend of this name.
         InstallError: pip is missing or fails, or the backend cannot be imported afterwards.
     """
-    if importlib.util.find_spec("pip") is None:
+    # importlib.util.find_spec would wake a hook of setuptools that lets its import, which lava-dl
+    # needs, fail in this process.
+    if PathFinder.find_spec("pip") is None:
         raise InstallError(
             f"{sys.executable} has no pip; run: {sys.executable} -m ensurepip --upgrade"
         )

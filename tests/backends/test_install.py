@@ -1,5 +1,5 @@
-import importlib.util
 import shlex
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,9 +39,10 @@ def test_the_simulator_is_installed_last_and_without_its_own_requirements(name: 
     assert simulator[-1].startswith(f"{name}==")
 
 
-def test_bindsnet_is_installed_in_the_version_that_is_tested() -> None:
+@pytest.mark.parametrize("name", [backend.name for backend in BACKENDS])
+def test_a_simulator_is_installed_in_the_version_that_is_tested(name: str) -> None:
     constraints = (REPOSITORY / "constraints.txt").read_text()
-    assert install_commands("bindsnet")[-1][-1] in constraints.splitlines()
+    assert install_commands(name)[-1][-1] in constraints.splitlines()
 
 
 def test_each_command_is_shown_and_run_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,9 +76,22 @@ def test_a_backend_that_cannot_be_imported_afterwards_is_an_error(
 
 
 def test_an_environment_without_pip_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(installing.PathFinder, "find_spec", lambda name: None)
     with pytest.raises(InstallError, match="ensurepip"):
         install_backend("bindsnet", show=lambda line: None, run=lambda command: 0)
+
+
+@pytest.mark.parametrize("name", [backend.name for backend in BACKENDS])
+def test_what_was_installed_can_be_imported_by_the_same_process(name: str) -> None:
+    """To look for pip in the usual way keeps setuptools, and so lava-dl, from being imported."""
+    code = (
+        "from optuna_snn.backends.install import install_backend\n"
+        f"print(install_backend({name!r}, show=str, run=lambda command: 0).problem)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=REPOSITORY
+    )
+    assert result.stdout == "None\n", result.stderr
 
 
 def test_status_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,132 @@
+"""Spikes per sample, from the tensors that a layer emits.
+
+Glossary
+    spikes    what a layer emitted in one call: zeros and ones of any dtype, >= 2 axes
+    axes      which axis of that tensor is what: one of `LAYOUTS`, where "..." are the neurons
+    counts    spikes per sample, summed over time and neurons, (n_samples,)
+    bounds    the smallest and the largest x - x² of all values x, which are both 0 if and only if
+              each x is 0 or 1
+
+A value may miss 0 or 1 by `TOLERANCE`, since straight-through gradients written as
+``spikes.detach() + x - x.detach()`` do so by a rounding error. Counts are whole on the host.
+
+Nothing here waits for the device, but `to_host`, which does so once. The bounds are plain
+arithmetic: comparing every value with 0 and 1 takes five times as long on a CPU.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Axes = Literal["batch ...", "time batch ...", "batch time ...", "batch ... time"]
+LAYOUTS: tuple[Axes, ...] = get_args(Axes)
+"""All layouts; "batch ..." is that of a module which is called once for each time step."""
+
+N_BOUNDS = 2
+TOLERANCE = 1e-5
+"""A hundred times the relative error of float32: enough for potentials of up to about 100."""
+
+
+@dataclass(frozen=True)
+class BatchCount:
+    """What a layer emitted for a batch of samples, in one call or several.
+
+    counts: (n_samples,) float32, whole numbers up to rounding errors
+    bounds: (2,) float32
+    """
+
+    counts: Tensor
+    bounds: Tensor
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of the batch."""
+        return self.counts.shape[0]
+
+
+def checked_axes(axes: object, layer: str) -> Axes:
+    """Return the layout; ValueError if it is none."""
+    for layout in LAYOUTS:
+        if axes == layout:
+            return layout
+    raise ValueError(
+        f"The axes of layer {layer!r} must be one of {', '.join(map(repr, LAYOUTS))}; "
+        f'got {axes!r}. "..." stands for the neurons, which may have several axes.'
+    )
+
+
+def n_samples_of(spikes: Tensor, axes: Axes, layer: str) -> int:
+    """Return the length of the batch axis; ValueError if there are too few axes."""
+    n_needed = len(axes.split())
+    if spikes.ndim < n_needed:
+        raise ValueError(
+            f"Layer {layer!r} emitted a tensor of shape {tuple(spikes.shape)}, and axes {axes!r} "
+            f"need at least {n_needed} axes. Present samples in batches (x.unsqueeze(0) makes a "
+            "batch of one), keep an axis for the neurons, or declare the layer's axes= in "
+            "monitor.watch()."
+        )
+    return spikes.shape[_batch_axis(axes)]
+
+
+def count_spikes(spikes: Tensor, axes: Axes) -> BatchCount:
+    """Count the spikes of each sample and bound the values, without a wait for the device.
+
+    spikes: as `axes` say
+    """
+    batch_axis = _batch_axis(axes)
+    others = [axis for axis in range(spikes.ndim) if axis != batch_axis]
+    if spikes.dtype == torch.bool:
+        return BatchCount(spikes.sum(others).float(), torch.zeros(N_BOUNDS, device=spikes.device))
+    if spikes.numel() == 0:
+        return BatchCount(spikes.sum(others).float(), spikes.new_zeros(N_BOUNDS).float())
+    values = spikes if spikes.is_floating_point() else spikes.float()
+    bounds = torch.stack(torch.addcmul(values, values, values, value=-1).aminmax())
+    # The sum of a half is not exact above 2048.
+    return BatchCount(values.sum(others, dtype=torch.float32), bounds.float())
+
+
+def total(counts: Sequence[BatchCount]) -> BatchCount:
+    """All of them together; they are of the same samples."""
+    if len(counts) == 1:
+        return counts[0]
+    bounds = torch.stack([each.bounds for each in counts])
+    return BatchCount(
+        counts=torch.stack([each.counts for each in counts]).sum(0),
+        bounds=torch.stack([bounds[:, 0].amin(), bounds[:, 1].amax()]),
+    )
+
+
+def to_host(counts: Sequence[BatchCount]) -> NDArray[np.float32]:
+    """(n_layers, n_samples + 2): counts and bounds of layers with equally many samples.
+
+    This waits for the device, once.
+    """
+    device = counts[0].counts.device
+    pieces = [piece.to(device) for each in counts for piece in (each.counts, each.bounds)]
+    table: NDArray[np.float32] = torch.cat(pieces).cpu().numpy().reshape(len(counts), -1)
+    np.rint(table[:, :-N_BOUNDS], out=table[:, :-N_BOUNDS])
+    return table
+
+
+def complaint(bounds: NDArray[np.float32]) -> str | None:
+    """Say what was emitted instead of zeros and ones; None if nothing was. bounds: (2,)."""
+    low, high = map(float, bounds)
+    if -TOLERANCE <= low and high <= TOLERANCE:
+        return None
+    if not math.isfinite(high - low):
+        return "values like nan or inf"
+    # x - x² = b has the roots 1/2 ± sqrt(1/4 - b), and only one of them need have been emitted.
+    root = math.sqrt(max(0.0, 0.25 - (low if low < -TOLERANCE else high)))
+    return f"values like {0.5 - root:.4g} or {0.5 + root:.4g}"
+
+
+def _batch_axis(axes: Axes) -> int:
+    return axes.split().index("batch")

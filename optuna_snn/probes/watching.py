@@ -1,0 +1,243 @@
+"""Watches layers while a model trains: forward hooks that count, batch by batch.
+
+Between two takes all calls of a layer belong to the same samples: a module that is called once for
+each time step adds a step with each call. A module that is in eval mode (``module.training`` is
+False) is not counted, nor is what gradient checkpointing runs again in the backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from optuna_snn.probes.counting import (
+    N_BOUNDS,
+    BatchCount,
+    complaint,
+    count_spikes,
+    n_samples_of,
+    to_host,
+    total,
+)
+from optuna_snn.probes.layers import WatchedLayer, known_axes
+
+CHUNK_VALUES = 2**18
+CHUNK_STEPS = 64
+"""Steps are kept until there are as many of them, or of their values, and counted together: a
+copy costs a fifth of a count where layers are small, which is where the cost would be felt."""
+
+
+class Watch:
+    """Counts the spikes of layers from when it is made until `remove`.
+
+    It is what ``SpikeMonitor.watch`` returns; the monitor removes it when its block is left.
+    """
+
+    def __init__(self, layers: Sequence[WatchedLayer]) -> None:
+        self._layers = tuple(layers)
+        self._recorders = [_Recorder(layer) for layer in layers]
+        self._handles: list[torch.utils.hooks.RemovableHandle] = []
+        for layer, recorder in zip(self._layers, self._recorders, strict=True):
+            if layer.monitors is None:
+                self._handles.append(layer.module.register_forward_hook(recorder))
+            else:
+                layer.monitors[f"optuna_snn:{layer.name}:{id(recorder)}"] = recorder
+
+    @property
+    def layers(self) -> tuple[WatchedLayer, ...]:
+        """The layers that are watched, with the axes of what they emit."""
+        return self._layers
+
+    @property
+    def has_spikes_to_take(self) -> bool:
+        """Whether a layer ran since the last take."""
+        return any(recorder.has_run for recorder in self._recorders)
+
+    def take(self) -> dict[str, NDArray[np.float32]]:
+        """Layer -> (n_samples,) spikes of each sample since the last take.
+
+        This waits for the device, once.
+
+        Raises ValueError if a layer did not run, emitted something else than zeros and ones, or
+        if layers saw different numbers of samples. What was counted is gone then, too.
+        """
+        counts = {
+            layer.name: recorder.take()
+            for layer, recorder in zip(self._layers, self._recorders, strict=True)
+        }
+        ran = {name: count for name, count in counts.items() if count is not None}
+        if idle := [name for name in counts if name not in ran]:
+            raise ValueError(
+                f"Layer {idle[0]!r} is watched but did not run in training mode since the last "
+                "monitor.update(). Call update() after each batch; call model.train() before "
+                "training, as modules in eval mode are not counted; and watch only layers that "
+                "run in every batch: monitor.watch(model, layers=[...])."
+            )
+        n_samples = {name: count.n_samples for name, count in ran.items()}
+        if len(set(n_samples.values())) > 1:
+            raise ValueError(
+                f"The watched layers saw different numbers of samples: {n_samples}. Their axes "
+                f"were taken to be { {layer.name: layer.axes for layer in self._layers} }; "
+                "declare what they are: monitor.watch(model, axes={...})."
+            )
+        table = to_host(list(ran.values()))
+        for name, bounds in zip(ran, table[:, -N_BOUNDS:], strict=True):
+            if problem := complaint(bounds):
+                raise ValueError(
+                    f"Layer {name!r} emitted {problem}: spikes are zeros and ones. Watch the "
+                    "module that fires, not one that returns currents or membrane potentials, by "
+                    "monitor.watch(model, layers=[...]); for graded spikes count what you call a "
+                    "spike and pass monitor.update(layer, counts)."
+                )
+        return dict(zip(ran, table[:, :-N_BOUNDS], strict=True))
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Count nothing inside the block: for a validation in training mode."""
+        before = [recorder.is_paused for recorder in self._recorders]
+        for recorder in self._recorders:
+            recorder.is_paused = True
+        try:
+            yield
+        finally:
+            for recorder, was_paused in zip(self._recorders, before, strict=True):
+                recorder.is_paused = was_paused
+
+    def remove(self) -> None:
+        """Leave the model as it was; a second call does nothing."""
+        for handle in self._handles:
+            handle.remove()
+        for layer in self._layers:
+            monitors = {} if layer.monitors is None else layer.monitors
+            for key, each in list(monitors.items()):
+                if any(each is recorder for recorder in self._recorders):
+                    del monitors[key]
+
+
+class _Inert:
+    """What a copy of a watched model has in place of its recorders: it counts nothing."""
+
+    def __call__(self, module: object, arguments: object, output: object) -> None:
+        """Stand in for a forward hook."""
+
+    def record(self) -> None:
+        """Stand in for a monitor of BindsNET."""
+
+    def reset_state_variables(self) -> None:
+        """Stand in for a monitor of BindsNET."""
+
+
+class _Recorder:
+    """Counts one layer: a forward hook of torch and a monitor of BindsNET in one.
+
+    Copied or pickled with the model that it is attached to, it becomes inert.
+    """
+
+    def __init__(self, layer: WatchedLayer) -> None:
+        self.is_paused = False
+        self.has_run = False
+        self._n_samples = 0
+        self._layer = layer
+        # SpikingJelly switches the layout of a module that is being used.
+        self._step_mode = getattr(layer.module, "step_mode", None)
+        self._counted: list[BatchCount] = []
+        self._shape: torch.Size | None = None
+        self._dtype: torch.dtype | None = None
+        self._steps: tuple[Tensor, ...] = ()
+        self._n_steps = 0
+
+    def __reduce__(self) -> tuple[type[_Inert], tuple[()]]:
+        return (_Inert, ())
+
+    def __call__(self, module: torch.nn.Module, arguments: object, output: object) -> None:
+        """Count what the module returned; the first of several tensors are the spikes."""
+        if self.is_paused or not module.training or _is_in_backward_pass():
+            return
+        if self._step_mode is not None and module.step_mode != self._step_mode:
+            self._refuse_new_step_mode()
+        spikes = output[0] if isinstance(output, tuple | list) and output else output
+        if isinstance(spikes, Tensor):
+            self._count(spikes.detach())
+        else:
+            raise TypeError(
+                f"Layer {self._layer.name!r}, {type(module).__name__}, returned "
+                f"{type(output).__name__}; a watched layer must return a tensor of spikes, or a "
+                "tuple that begins with one. Watch the module within that emits the spikes, or "
+                "count them and pass monitor.update(layer, counts)."
+            )
+
+    def record(self) -> None:
+        """Count the spikes that the layer holds; BindsNET calls this after each step."""
+        if not self.is_paused and self._layer.module.training:
+            spikes: Any = self._layer.module.s
+            self._count(spikes.detach())
+
+    def reset_state_variables(self) -> None:
+        """BindsNET calls this at each reset, which is before `take` as a rule: nothing to do."""
+
+    def take(self) -> BatchCount | None:
+        """Return the count since the last take, None if there was no call."""
+        self._count_steps()
+        counted, self._counted, self.has_run = self._counted, [], False
+        return total(counted) if counted else None
+
+    def _count(self, spikes: Tensor) -> None:
+        if self._n_steps and spikes.shape == self._shape and spikes.dtype == self._dtype:
+            self._keep_step(spikes)  # as nearly all steps are, so that this has to be quick
+            return
+        layer = self._layer
+        n_samples = n_samples_of(spikes, layer.axes, layer.name)
+        if self.has_run and n_samples != self._n_samples:
+            raise ValueError(
+                f"Layer {layer.name!r} saw {n_samples} samples after {self._n_samples} in the "
+                f"same batch, with axes {layer.axes!r}. Call monitor.update() after each batch; "
+                "if the axes are others, declare them in monitor.watch()."
+            )
+        self._n_samples, self.has_run = n_samples, True
+        self._count_steps()
+        if layer.axes == "batch ..." and spikes.numel() <= CHUNK_VALUES // 2:
+            if spikes.shape != self._shape or spikes.dtype != self._dtype:
+                self._make_chunk(spikes)
+            self._keep_step(spikes)
+        else:
+            self._counted.append(count_spikes(spikes, layer.axes))
+
+    def _make_chunk(self, spikes: Tensor) -> None:
+        """Make room for more steps like this one."""
+        self._shape, self._dtype = spikes.shape, spikes.dtype
+        n_steps = min(CHUNK_STEPS, CHUNK_VALUES // max(1, spikes.numel()))
+        # A tensor made in inference mode could not be written to outside it.
+        with torch.inference_mode(False):
+            self._chunk = spikes.new_empty((n_steps, *spikes.shape))
+        self._steps = self._chunk.unbind()
+
+    def _keep_step(self, spikes: Tensor) -> None:
+        """Copy the step: whoever emitted it may go on to change it."""
+        self._steps[self._n_steps].copy_(spikes)
+        self._n_steps += 1
+        if self._n_steps == len(self._steps):
+            self._count_steps()
+
+    def _count_steps(self) -> None:
+        if self._n_steps:
+            steps = self._chunk[: self._n_steps]
+            self._counted.append(count_spikes(steps, "time batch ..."))
+            self._n_steps = 0
+
+    def _refuse_new_step_mode(self) -> None:
+        raise ValueError(
+            f"The step mode of layer {self._layer.name!r} has changed since monitor.watch() was "
+            f"called, when it was {self._step_mode!r} ({known_axes(self._layer.module)!r} now). "
+            "Set it before: functional.set_step_mode(model, ...)."
+        )
+
+
+def _is_in_backward_pass() -> bool:
+    """Whether autograd is at work, and a forward call is that of gradient checkpointing."""
+    return torch._C._current_graph_task_id() != -1
