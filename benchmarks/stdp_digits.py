@@ -49,7 +49,7 @@ def run_once(sampler: str, seed: int, n_trials: int) -> dict[str, Any]:
     import optuna
 
     from optuna_snn import SpikeActivityPruner
-    from optuna_snn.monitor import spike_report
+    from optuna_snn.stored_spikes import spike_report
     from optuna_snn.workers.study_file import load_study_file
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -26,6 +26,7 @@ from optuna_snn.spikes.checks import checked_integer, checked_real
 from optuna_snn.spikes.limits import Limits, PerLayer
 from optuna_snn.spikes.report import SpikeReport
 from optuna_snn.spikes.rules import RuleName
+from optuna_snn.stored_spikes import CONSTRAINT_PREFIX, SPIKES_KEY
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from optuna_snn.probes.counting import Axes
     from optuna_snn.probes.layers import Layers
     from optuna_snn.probes.watching import Watch
-
-SPIKES_KEY = "optuna_snn:spikes"
-CONSTRAINT_PREFIX = "silent/"
 
 _logger = logging.getLogger(__name__)
 
@@ -308,20 +306,3 @@ class SpikeMonitor:
                 f"the first {self._report.warmup} are warm-up. Pass a smaller warmup=, or call "
                 "monitor.update(layer, counts) for every batch of every declared layer."
             )
-
-
-def spike_report(trial: FrozenTrial) -> SpikeReport | None:
-    """Return what a `SpikeMonitor` stored in the trial; None if it stored nothing.
-
-    Raises ValueError, with the trial's number, if the attribute holds something else.
-    """
-    stored = trial.user_attrs.get(SPIKES_KEY)
-    if stored is None:
-        return None
-    try:
-        return SpikeReport.from_json(stored)
-    except ValueError as error:
-        raise ValueError(
-            f"The user attribute {SPIKES_KEY!r} of trial {trial.number} is no spike report of "
-            f"this version of optuna_snn: {error}."
-        ) from error

@@ -6,7 +6,7 @@ from optuna.pruners import BasePruner
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from optuna_snn.monitor import spike_report
+from optuna_snn.stored_spikes import spike_report
 
 
 class SpikeActivityPruner(BasePruner):

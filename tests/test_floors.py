@@ -23,6 +23,7 @@ FLOORS = {
     "sampler": 1,
     "search_trace": 1,
     "monitor": 1,
+    "stored_spikes": 1,
     "probes": 1,
     "pruner": 1,
     "replays": 2,

@@ -10,7 +10,8 @@ import pytest
 from optuna.trial import FixedTrial, create_trial
 
 from optuna_snn import monitor as monitor_module
-from optuna_snn.monitor import SPIKES_KEY, SpikeMonitor, spike_report
+from optuna_snn.monitor import SpikeMonitor
+from optuna_snn.stored_spikes import SPIKES_KEY, spike_report
 
 DEAD = np.zeros(16, dtype=int)
 ALIVE = np.full(16, 9)

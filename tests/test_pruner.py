@@ -11,8 +11,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 import optuna_snn.monitor
 import optuna_snn.pruner
-from optuna_snn.monitor import SPIKES_KEY, SpikeMonitor, spike_report
+from optuna_snn.monitor import SpikeMonitor
 from optuna_snn.pruner import SpikeActivityPruner
+from optuna_snn.stored_spikes import SPIKES_KEY, spike_report
 
 
 class AskedPruner(BasePruner):

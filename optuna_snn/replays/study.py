@@ -16,10 +16,10 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn.history import read_trials
-from optuna_snn.monitor import spike_report
 from optuna_snn.spikes.replay import Settings, Verdict, replayed
 from optuna_snn.spikes.report import SpikeReport
 from optuna_snn.spikes.rules import RuleName
+from optuna_snn.stored_spikes import spike_report
 
 __all__ = ["Replay", "ReplayedTrial", "replay"]
 

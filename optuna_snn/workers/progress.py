@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial, TrialState
 
-from optuna_snn.monitor import CONSTRAINT_PREFIX, spike_report
+from optuna_snn.stored_spikes import CONSTRAINT_PREFIX, spike_report
 from optuna_snn.workers.budget import COUNTED_STATES
 
 __all__ = [

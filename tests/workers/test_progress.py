@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
 
-from optuna_snn.monitor import SPIKES_KEY, SpikeMonitor
+from optuna_snn.monitor import SpikeMonitor
+from optuna_snn.stored_spikes import SPIKES_KEY
 from optuna_snn.workers.progress import (
     ProgressReader,
     best_trials,
