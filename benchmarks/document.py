@@ -1,0 +1,56 @@
+"""Writes the tables of the kept results into docs/measurements.md.
+
+    python -m benchmarks.document
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`; the words around it are written
+by hand. A test holds the page to the results that are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+
+from benchmarks import ablations, ask_cost, asynchrony, compare, conditional, watching
+from benchmarks.ask_cost import Measured
+from benchmarks.runs import RESULTS, ROOT, read_runs
+from benchmarks.virtual_time import read_async_runs
+
+PAGE = ROOT / "docs" / "measurements.md"
+PLACE = re.compile(r"(<!-- table: (?P<name>[\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def _measured() -> list[Measured]:
+    lines = (RESULTS / "ask_cost.jsonl").read_text().splitlines()
+    return [Measured(**json.loads(line)) for line in lines]
+
+
+def _watched() -> list[watching.Measured]:
+    kept = json.loads((RESULTS / "watching.json").read_text())
+    return [watching.Measured(**row) for row in kept["rows"]]
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "compare": lambda: compare.table(read_runs(RESULTS / "compare.jsonl")),
+    "ablations": lambda: ablations.table(read_runs(RESULTS / "ablations.jsonl")),
+    "asynchrony": lambda: asynchrony.table(read_async_runs(RESULTS / "asynchrony.jsonl")),
+    "conditional": lambda: conditional.table(read_runs(RESULTS / "conditional.jsonl")),
+    "watching": lambda: watching.table(_watched()),
+    "ask cost": lambda: ask_cost.table(_measured()),
+    "ask cost goals": lambda: ask_cost.goals(_measured()),
+}
+
+
+def filled(page: str) -> str:
+    """The page with each table as of now; KeyError for a table that there is not."""
+    return PLACE.sub(lambda m: f"{m[1]}{TABLES[m['name']]()}\n{m[3]}", page)
+
+
+def main() -> None:
+    """Write the page anew."""
+    PAGE.write_text(filled(PAGE.read_text()))
+
+
+if __name__ == "__main__":
+    main()
