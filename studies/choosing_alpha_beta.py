@@ -10,7 +10,7 @@ Run it:   optuna-snn run studies/choosing_alpha_beta.py --n-trials 100 --workers
 Then:     optuna-snn replay studies/choosing_alpha_beta.py --rule sequential --figure replay.png \
               --alpha 1 --alpha 3 --alpha 10 --beta 0.02 --beta 0.1 --beta 0.3 --beta 0.6
 
-A trial takes as long as a training does: a quarter of a minute, a hundred of them half an hour.
+Silent networks take as long here as good ones do.
 """
 
 from optuna_snn.objectives import STDPObjective, STDPSetup, split_digits

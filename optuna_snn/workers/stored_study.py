@@ -1,4 +1,4 @@
-"""A study as it is stored, for those who look at it: nothing is created, nothing is written."""
+"""A study as it is stored, for those who only look at it: it is not created, nor written to."""
 
 from __future__ import annotations
 
