@@ -25,9 +25,8 @@ def load_stored_study(
     Raises:
         RunError: there is no such study file, database or study.
     """
-    said = load_study_file(study).name if study.endswith(".py") else study
-    name = study_name or said
-    url = normalise_url(storage or default_storage(said))
+    name = study_name or (load_study_file(study).name if study.endswith(".py") else study)
+    url = normalise_url(storage or default_storage(name))
     file = database_file(url)
     if file is not None and not file.exists():
         raise RunError(f"there is no database {file}; say where the study is with --storage")

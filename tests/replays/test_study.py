@@ -183,3 +183,14 @@ def test_an_expected_error_of_the_command_is_one_line(
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1 and complaint in error[0]
     assert not Path("nothing.db").exists()
+
+
+def test_a_study_of_another_name_is_looked_for_where_a_run_of_that_name_leaves_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OPTUNA_SNN_STORAGE", raising=False)
+    Path("mine.py").write_text("def objective(trial):\n    return 0.0\n")
+    a_study([0], storage="sqlite:///networks.db")
+    assert main(["replay", "mine.py", "--study-name", "networks"]) == 0
+    assert "1 finished trials with a spike report" in capsys.readouterr().out
