@@ -33,7 +33,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE, GREY = (
 )
 
 WINDOW = 20
-"""Finished trials over which the silent share is averaged."""
+"""Finished trials over which the share of silent (or saturated) ones is averaged."""
 
 RUG_ROW = 0.045
 """Height of a row of marks for trials without a value, as a share of the axes."""
@@ -108,7 +108,9 @@ def _draw_values(
                 label=f"{label} ({len(group)})",
             )
     _draw_best_line(ax, feasible, direction, last=max((t.number for t in trials), default=0))
-    for row, (kind, marker, colour) in enumerate((("silent", "|", GREY), ("failed", "X", RED))):
+    for row, (kind, marker, colour) in enumerate(
+        (("silent", "|", GREY), ("failed", "X", RED), ("saturated", "P", PURPLE))
+    ):
         numbers = [t.number for t in trials if kind_of(t) == kind]
         if numbers:
             ax.scatter(
@@ -153,10 +155,11 @@ def _draw_best_line(
 
 def _draw_silent_share(ax: Axes, trials: Sequence[FrozenTrial]) -> None:
     counted = sorted((t for t in trials if t.state in COUNTED_STATES), key=lambda t: t.number)
-    is_silent = np.array([kind_of(t) == "silent" for t in counted], dtype=float)
-    if is_silent.size:
-        total = np.concatenate([[0.0], np.cumsum(is_silent)])
-        end = np.arange(1, is_silent.size + 1)
+    kinds = [kind_of(t) for t in counted]
+    is_stopped = np.array([kind in ("silent", "saturated") for kind in kinds], dtype=float)
+    if is_stopped.size:
+        total = np.concatenate([[0.0], np.cumsum(is_stopped)])
+        end = np.arange(1, is_stopped.size + 1)
         start = np.maximum(0, end - WINDOW)
         share = (total[end] - total[start]) / (end - start)
         numbers = [t.number for t in counted]
@@ -164,7 +167,8 @@ def _draw_silent_share(ax: Axes, trials: Sequence[FrozenTrial]) -> None:
         ax.fill_between(numbers, share, color=GREY, alpha=0.18, linewidth=0)
     ax.set_ylim(0.0, 1.02)
     ax.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, decimals=0))
-    ax.set_ylabel(f"silent,\nlast {WINDOW}")
+    words = "silent or\nsaturated" if "saturated" in kinds else "silent"
+    ax.set_ylabel(f"{words},\nlast {WINDOW}")
 
 
 def _draw_lengths(ax: Axes, lengths: Sequence[tuple[int, float]]) -> None:

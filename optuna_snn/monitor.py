@@ -1,12 +1,14 @@
 """Joins a trial to the rules on its spikes: spike counts in, constraints and a report out.
 
 What is written to the trial, and when:
-    user attribute "optuna_snn:spikes"   the report (`SpikeReport`): when the set of silent layers
-                                         changes, at `start_epoch`, else at most every
-                                         report_interval_s, and when the block is left
+    user attribute "optuna_snn:spikes"   the report (`SpikeReport`): when the set of layers that
+                                         stop the network changes, at `start_epoch`, else at most
+                                         every report_interval_s, and when the block is left
     constraint "silent/<layer>"          silent share - beta of each layer, once, when it is left
-The attribute is not written again while the report stays as it is. A `FrozenTrial` is a finished
-trial whose objective is run again: it is watched, and nothing is written to it.
+    constraint "saturated/<layer>"       saturated share - beta of each layer with max_spikes
+With over_layers="all" there is one of each, "silent/all" and "saturated/all": the least of the
+layers' values. The attribute is not written again while the report stays as it is. A `FrozenTrial`
+is a finished trial whose objective is run again: it is watched, and nothing is written to it.
 """
 
 from __future__ import annotations
@@ -19,14 +21,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
 from numpy.typing import ArrayLike
-from optuna.trial import BaseTrial, FrozenTrial
+from optuna.trial import BaseTrial
 
 from optuna_snn.spikes.batch import checked_batch
-from optuna_snn.spikes.checks import checked_integer, checked_real
+from optuna_snn.spikes.checks import checked_integer
 from optuna_snn.spikes.limits import Limits, PerLayer
-from optuna_snn.spikes.report import SpikeReport
+from optuna_snn.spikes.report import OverLayers, SpikeReport
 from optuna_snn.spikes.rules import RuleName
-from optuna_snn.stored_spikes import CONSTRAINT_PREFIX, SPIKES_KEY
+from optuna_snn.stored_spikes import SpikeWriter
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -39,15 +41,17 @@ _logger = logging.getLogger(__name__)
 
 
 class SpikeMonitor:
-    """Watches the spikes of the network that a trial trains, and says when it is silent.
+    """Watches the spikes of the network that a trial trains, and says when it is to be stopped.
 
-    A sample is silent for a layer that fires fewer than `alpha` spikes in it. A layer is silent
-    when the rule finds its share of silent samples above `beta`; the network is silent when one of
-    its layers is. On leaving the block, however it is left, each layer's constraint
-    ``silent/<layer>`` = silent share - beta is set, over the samples that the rule judged: those
-    of the last epoch, the warm-up left out. Stopping is up to the objective, as below with
-    `SpikeActivityPruner`, or without a pruner (and in multi-objective studies, where Optuna has no
-    ``should_prune``) by ``if monitor.is_silent: raise optuna.TrialPruned(monitor.verdict)``.
+    A sample is silent for a layer that fires fewer than `alpha` spikes in it, and saturated for
+    one that fires more than `max_spikes`. A layer is silent (saturated) when the rule finds its
+    share of silent (saturated) samples above `beta`; the network is when one of its layers is, and
+    is to be stopped then. On leaving the block, however it is left, each layer's constraint
+    ``silent/<layer>`` = silent share - beta is set, and ``saturated/<layer>`` if it has the bound,
+    over the samples that the rule judged: those of the last epoch, the warm-up left out. Stopping
+    is up to the objective, as below with `SpikeActivityPruner`, or without a pruner (and in
+    multi-objective studies, where Optuna has no ``should_prune``) by
+    ``if monitor.is_stopped: raise optuna.TrialPruned(monitor.verdict)``.
 
         >>> import numpy as np
         >>> import optuna
@@ -69,21 +73,25 @@ class SpikeMonitor:
         [('PRUNED', {'silent/output': 0.9}), ('COMPLETE', {'silent/output': -0.1})]
 
     The promise of the sequential rule: if after the warm-up every sample is silent with
-    conditional probability at most beta given the samples before it, the network is ever called
-    silent with probability at most delta, over all layers and epochs together, however often one
-    looks. Learning may make a silent network fire later; the warm-up has to cover that time. And
-    samples that are silent together, batch by batch, break the condition: with a correlation of
-    0.1 in batches of 16 a network at beta is stopped fifty times as often as delta says.
+    conditional probability at most beta given the samples before it, and likewise saturated where
+    there is a bound, the network is ever called silent or saturated with probability at most
+    delta, over all layers, epochs and sliding windows together, however often one looks. With
+    over_layers="all" it is enough that one layer keeps to beta, and one with the bound as to
+    saturation. Learning may make a silent network fire later; the warm-up has to cover that time.
+    And samples that are silent together, batch by batch, break the condition: with a correlation
+    of 0.1 in batches of 16 a network at beta is stopped fifty times as often as delta says.
 
     Args:
         trial: The trial of the objective; `FixedTrial` works as well.
         alpha: Spikes below which a sample is silent: a whole number >= 1, or layer -> number.
-        beta: Silent share that is tolerated, 0 <= beta < 1, or layer -> share.
+        beta: Silent share that is tolerated, 0 <= beta < 1, or layer -> share. The saturated share
+            has the same limit.
         rule: "sequential" as above (needs beta > 0); "paper" as Firmin et al. have it: more than
             beta * epoch_size silent samples in the epoch; "record" never finds a layer silent.
         delta: Probability of stopping a network that keeps to beta ("sequential" only). It is
             divided equally among the declared layers; where none are declared, the j-th layer to
-            appear gets 6 / (pi^2 j^2) of it. Epochs divide a layer's part in the latter way.
+            appear gets 6 / (pi^2 j^2) of it. Epochs divide a layer's part in the latter way, once
+            silence and saturation have halved it where both are asked for.
         warmup: The first samples of each layer in the trial, which are recorded but not judged.
             Raise it for a network that needs longer to wake up.
         min_samples: Samples of a window before which "sequential" stops nothing. A dead layer
@@ -94,6 +102,18 @@ class SpikeMonitor:
             report knows how many samples were saved by stopping.
         layers: The layers to be watched. Keys of a mapping for alpha or beta declare them too.
             Updates of other layers are refused then, and each must have been judged at the end.
+        max_spikes: Spikes above which a sample is saturated: a whole number >= alpha, or layer ->
+            number for some of the declared layers; None: no sample is.
+        over_layers: "all" calls the network silent only when every declared layer (every layer
+            seen, where none is declared) is found silent at the same look, and saturated when
+            every layer with max_spikes is. Declare the layers, for one that has yet to appear
+            keeps no network. The constraints are ``silent/all`` and ``saturated/all``, the least
+            of the layers'; delta is not divided among layers.
+        window: Samples of a sliding window, even, at least twice min_samples ("sequential" only):
+            the rule judges the last window / 2 to window samples of the epoch. A network that
+            falls silent late is found within a number of samples that depends on the window, not
+            on how long it was active. The price is a later stop as the trial grows long: the half
+            windows divide delta in the place of the epochs. None judges an epoch as a whole.
         report_interval_s: Seconds between writes of the report that nothing else calls for.
 
     Raises:
@@ -115,36 +135,56 @@ class SpikeMonitor:
         epoch_size: int | None = None,
         planned_samples: int | None = None,
         layers: Collection[str] | None = None,
+        max_spikes: PerLayer | None = None,
+        over_layers: OverLayers = "any",
+        window: int | None = None,
         report_interval_s: float = 10.0,
     ) -> None:
-        self._limits = Limits(alpha, beta, rule, delta, min_samples, epoch_size, layers)
+        self._limits = Limits(
+            alpha,
+            beta,
+            rule,
+            delta,
+            min_samples,
+            epoch_size,
+            layers,
+            max_spikes=max_spikes,
+            over_layers=over_layers,
+            window=window,
+        )
         if planned_samples is not None:
             planned_samples = checked_integer("planned_samples", planned_samples, at_least=1)
-        self._interval_s = checked_real("report_interval_s", report_interval_s)
-        if not self._interval_s >= 0:
-            raise ValueError(f"Need report_interval_s >= 0, got {report_interval_s!r}.")
         self._report = SpikeReport(
             rule=rule,
             warmup=checked_integer("warmup", warmup, at_least=0),
             planned_samples=planned_samples,
             layers={name: self._limits.first_report(name, 1) for name in self._limits.declared},
+            over_layers=over_layers,
         )
-        self._trial = trial
+        self._writer = SpikeWriter(trial, self._report, report_interval_s, clock=monotonic)
         self._watch: Watch | None = None
         self._state: Literal["new", "open", "left"] = "new"
         self._epoch = 1
         self._has_samples_in_epoch = False
-        self._is_stored = True  # an empty report is not worth a write
-        self._stored_at = 0.0
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the rule stops the network, by the samples seen so far: silent or saturated."""
+        return self._report.is_stopped
 
     @property
     def is_silent(self) -> bool:
-        """Whether the rule finds the network silent, by the samples seen so far."""
+        """Whether the rule finds the network silent; the same without ``max_spikes``."""
         return self._report.is_silent
 
     @property
+    def is_saturated(self) -> bool:
+        """Whether the rule finds the network saturated."""
+        return self._report.is_saturated
+
+    @property
     def verdict(self) -> str | None:
-        """Which layers are silent and why, in words; None if the network is not silent."""
+        """Which layers stop the network and why, in words; None if it is not to be stopped."""
         return self._report.verdict
 
     @property
@@ -158,9 +198,8 @@ class SpikeMonitor:
                 "A SpikeMonitor serves one with-block. Make a new one for each trial, "
                 "and let its block enclose all training of the trial."
             )
-        self._refuse_a_second_monitor()
+        self._writer.open()
         self._state = "open"
-        self._stored_at = monotonic()
         return self
 
     def watch(
@@ -219,10 +258,8 @@ class SpikeMonitor:
         stopped_before = self._report.stopped_layers
         self._report = replace(self._report, layers=layers)
         self._has_samples_in_epoch |= any(values.size for values in batch.values())
-        self._is_stored = False
-        is_due = monotonic() - self._stored_at >= self._interval_s
-        if is_due or self._report.stopped_layers != stopped_before:
-            self._store_report()
+        if self._writer.is_due or self._report.stopped_layers != stopped_before:
+            self._writer.write_report(self._report)
 
     def start_epoch(self) -> None:
         """Begin an epoch: its first judged sample starts a new window in each layer.
@@ -234,7 +271,7 @@ class SpikeMonitor:
         if self._has_samples_in_epoch:
             self._epoch += 1
             self._has_samples_in_epoch = False
-        self._store_report()
+        self._writer.write_report(self._report)
 
     def __exit__(
         self,
@@ -248,61 +285,13 @@ class SpikeMonitor:
             if exception is None and self._watch.has_spikes_to_take:
                 _logger.warning("Spikes after the last monitor.update() were not taken in.")
         if exception is None:
-            self._store_results()
-            self._refuse_unjudged_layers()
+            self._writer.write_results(self._report)
         else:
-            self._store_results_behind(exception)
-
-    def _store_report(self) -> None:
-        if self._is_stored or isinstance(self._trial, FrozenTrial):
-            return
-        self._trial.set_user_attr(SPIKES_KEY, self._report.to_json())
-        self._is_stored = True
-        self._stored_at = monotonic()
-
-    def _store_results(self) -> None:
-        if not isinstance(self._trial, FrozenTrial):
-            for name, value in self._report.constraints.items():
-                self._trial.set_constraint(f"{CONSTRAINT_PREFIX}{name}", value)
-        self._store_report()
-
-    def _store_results_behind(self, exception: BaseException) -> None:
-        """Store the results while `exception` leaves the block; it is never replaced.
-
-        Any error of any storage backend must be caught for that, so it is logged and noted on the
-        exception. The trial then lacks what could not be written.
-        """
-        try:
-            self._store_results()
-        except Exception as failure:
-            lost = f"The spike results of trial {self._trial.number} could not be stored"
-            _logger.exception("%s.", lost)
-            exception.add_note(f"{lost}: {failure!r}")
+            self._writer.write_results_behind(exception, self._report)
 
     def _refuse_unless_open(self, method: str) -> None:
         if self._state != "open":
             raise RuntimeError(
                 f"SpikeMonitor.{method}() works inside its block only: "
                 "with SpikeMonitor(trial, ...) as monitor: ..."
-            )
-
-    def _refuse_a_second_monitor(self) -> None:
-        taken = [key for key in self._trial.constraints if key.startswith(CONSTRAINT_PREFIX)]
-        if taken and not isinstance(self._trial, FrozenTrial):
-            raise ValueError(
-                f"Trial {self._trial.number} has the constraint {taken[0]!r} already, and Optuna "
-                "keeps the first value of a constraint. Use one SpikeMonitor per trial; if this "
-                "trial is the retry of a dead one, open the storage by "
-                "optuna_snn.workers.open_storage, which does not copy constraints to a retry."
-            )
-
-    def _refuse_unjudged_layers(self) -> None:
-        layers = self._report.layers
-        unjudged = [name for name, layer in layers.items() if layer.constraint is None]
-        if unjudged or not layers:
-            seen = {name: layers[name].activity.seen.n_samples for name in unjudged}
-            raise ValueError(
-                f"No sample was judged, so there is no constraint; samples seen: {seen}, of which "
-                f"the first {self._report.warmup} are warm-up. Pass a smaller warmup=, or call "
-                "monitor.update(layer, counts) for every batch of every declared layer."
             )

@@ -1,4 +1,4 @@
-"""Prunes the trials whose network a `SpikeMonitor` finds silent."""
+"""Prunes the trials whose network a `SpikeMonitor` finds silent or saturated."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from optuna_snn.stored_spikes import spike_report
 
 
 class SpikeActivityPruner(BasePruner):
-    """Prune a trial as soon as its network is silent; ask another pruner if it is not.
+    """Prune a trial as soon as its network is silent or saturated; else ask another pruner.
 
-    What silent means (alpha, beta, the rule) is said in one place, the `SpikeMonitor` of the
-    objective. The pruner reads the report that the monitor stores in the trial, and holds nothing
-    itself. Spikes do not pass through ``trial.report``: that stays free for the accuracy, which
-    `wrapped_pruner` judges. A trial without a monitor is left to `wrapped_pruner`.
+    What that means (alpha, max_spikes, beta, the rule) is said in one place, the `SpikeMonitor` of
+    the objective. The pruner reads the report that the monitor stores in the trial, and holds
+    nothing itself. Spikes do not pass through ``trial.report``: that stays free for the accuracy,
+    which `wrapped_pruner` judges. A trial without a monitor is left to `wrapped_pruner`.
 
     `optuna.pruners.HyperbandPruner` may be wrapped too; samplers then see the trials of all its
     brackets.
@@ -40,7 +40,7 @@ class SpikeActivityPruner(BasePruner):
         ['PRUNED', 'COMPLETE']
 
     Args:
-        wrapped_pruner: The pruner for networks that are not silent; None keeps them all.
+        wrapped_pruner: The pruner for networks that are neither; None keeps them all.
     """
 
     def __init__(self, wrapped_pruner: BasePruner | None = None) -> None:
@@ -53,6 +53,6 @@ class SpikeActivityPruner(BasePruner):
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Say whether the trial should stop; ValueError if its spike report is damaged."""
         report = spike_report(trial)
-        if report is not None and report.is_silent:
+        if report is not None and report.is_stopped:
             return True
         return self._wrapped_pruner is not None and self._wrapped_pruner.prune(study, trial)

@@ -117,6 +117,18 @@ def test_the_silent_share_is_that_of_the_last_finished_trials() -> None:
     np.testing.assert_allclose(np.asarray(y), expected)
 
 
+def test_saturated_trials_are_drawn_and_counted_beside_silent_ones() -> None:
+    saturated = optuna.create_trial(
+        state=TrialState.PRUNED, constraints={"silent/out": -0.1, "saturated/out": 0.9}
+    )
+    values, share = draw(study_of(silent(), saturated, complete(0.5), complete(0.5))).axes
+    labels = values.get_legend_handles_labels()[1]
+    assert {"silent (1)", "saturated (1)"} <= set(labels)
+    np.testing.assert_allclose(np.asarray(share.lines[0].get_ydata()), [1, 1, 2 / 3, 1 / 2])
+    assert share.get_ylabel().startswith("silent or\nsaturated")
+    assert not draw(study_of(silent())).axes[1].get_ylabel().startswith("silent or")
+
+
 def test_the_trust_region_is_drawn_where_the_sampler_used_one() -> None:
     assert len(draw(study_of(*ALL)).axes) == 2
     lengths = [None, (0.8, True), (0.8, False), None, (0.4, False)]

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn.history import read_trials
 from optuna_snn.spikes.replay import Settings, Verdict, replayed
-from optuna_snn.spikes.report import SpikeReport
+from optuna_snn.spikes.report import OverLayers, SpikeReport
 from optuna_snn.spikes.rules import RuleName
 from optuna_snn.stored_spikes import spike_report
 
@@ -119,12 +119,19 @@ def replay(
     warmup: int | None = None,
     min_samples: int | None = None,
     epoch_size: int | None = None,
+    over_layers: OverLayers | None = None,
 ) -> Replay:
     """Ask what another rule would have done with the networks of a study.
 
     The options are those of `SpikeMonitor`; None keeps what the monitor of each trial had. Trials
     that still run or wait, and trials without a spike report, are left out and counted. Nothing
     is written.
+
+    Silence alone is asked about. Trials that were stopped because their network was saturated are
+    censored as all pruned ones are: a rule that stops them for silence before that is known to,
+    of any other it is not known. Each epoch is judged as a whole, also where the monitor had a
+    sliding window. Under another `over_layers` than the trial had, delta is divided as if its
+    layers had been declared.
 
     Raises:
         ValueError: An option is out of range; the study has several objectives; a trial's spike
@@ -151,7 +158,7 @@ def replay(
     """
     if len(study.directions) > 1:
         raise ValueError(f"replay needs a study of one objective, got {len(study.directions)}.")
-    settings = Settings(alpha, beta, rule, delta, warmup, min_samples, epoch_size)
+    settings = Settings(alpha, beta, rule, delta, warmup, min_samples, epoch_size, over_layers)
     trials = sorted(read_trials(study), key=lambda trial: trial.number)
     reports = {t.number: spike_report(t) if t.state.is_finished() else None for t in trials}
     return Replay(

@@ -11,7 +11,7 @@ from optuna_snn.replays.study import Replay
 
 __all__ = ["print_replays"]
 
-OPTIONS = ("alpha", "beta", "rule", "delta", "warmup", "min_samples", "epoch_size")
+OPTIONS = ("alpha", "beta", "rule", "delta", "warmup", "min_samples", "epoch_size", "over_layers")
 
 
 def print_replays(console: Console, replays: Sequence[Replay], metric_name: str) -> None:

@@ -1,6 +1,6 @@
 """What a layer's samples showed: the window that a rule judges, all samples, and their course.
 
-Glossary, beside that of `tally`
+Glossary, beside those of `tally` and `window`
     judged    the window a rule judges: samples of one epoch that came after the warm-up
     seen      every sample of the trial, warm-up included
     trace     the samples in the order of time, coarser as they grow many
@@ -8,7 +8,7 @@ Glossary, beside that of `tally`
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,24 +17,35 @@ from numpy.typing import ArrayLike
 from optuna_snn.spikes.checks import checked_real, is_count
 from optuna_snn.spikes.tally import Counts, Tally
 from optuna_snn.spikes.trace import Trace
+from optuna_snn.spikes.window import Window
 
 
 @dataclass(frozen=True)
 class LayerActivity:
     """Spike activity of one layer in one trial.
 
-    alpha:  spikes below which a sample is silent
-    epoch:  the epoch, counted from 1, that `judged` belongs to
-    judged: samples of that epoch after the warm-up
-    seen:   all samples, whichever epoch, warm-up included
-    trace:  the same in the order of time; the first of them only where they are very many
+    alpha:      spikes below which a sample is silent
+    max_spikes: spikes above which a sample is saturated; None: no sample is
+    window:     the samples that are judged, those of the warm-up left out
+    seen:       all samples, whichever epoch, warm-up included
+    trace:      the same in the order of time; the first of them only where they are very many
     """
 
     alpha: int
-    epoch: int = 1
-    judged: Tally = field(default_factory=Tally)
+    max_spikes: int | None = None
+    window: Window = field(default_factory=Window)
     seen: Tally = field(default_factory=Tally)
     trace: Trace = field(default_factory=Trace)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch, counted from 1, that the judged samples belong to."""
+        return self.window.epoch
+
+    @property
+    def judged(self) -> Tally:
+        """The judged samples: of that epoch, or the last of them where the window slides."""
+        return self.window.judged
 
     def after(self, counts: Counts, *, epoch: int, warmup: int) -> LayerActivity:
         """Return the activity with further samples.
@@ -44,34 +55,40 @@ class LayerActivity:
         begun leaves the window of the one before in place.
         counts: (n_samples,), in the order the samples were presented
         """
-        seen = self.seen.after(counts, self.alpha)
-        trace = self.trace.after(counts, epoch=epoch, alpha=self.alpha)
+        alpha, most = self.alpha, self.max_spikes
         to_judge = counts[max(0, warmup - self.seen.n_samples) :]
-        if to_judge.size == 0:
-            return LayerActivity(self.alpha, self.epoch, self.judged, seen, trace)
-        window = self.judged if epoch == self.epoch else Tally()
-        return LayerActivity(self.alpha, epoch, window.after(to_judge, self.alpha), seen, trace)
+        return replace(
+            self,
+            window=self.window.after(to_judge, epoch=epoch, alpha=alpha, max_spikes=most),
+            seen=self.seen.after(counts, alpha, most),
+            trace=self.trace.after(counts, epoch=epoch, alpha=alpha, max_spikes=most),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the activity as JSON values."""
         return {
             "alpha": self.alpha,
-            "epoch": self.epoch,
-            "judged": self.judged.to_json(),
+            "max_spikes": self.max_spikes,
+            **self.window.to_json(),
             "seen": self.seen.to_json(),
             "trace": self.trace.to_json(),
         }
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> LayerActivity:
-        """Return the activity that `to_json` wrote; ValueError for anything else."""
-        alpha, epoch = value.get("alpha"), value.get("epoch")
-        if not (is_count(alpha) and alpha >= 1 and is_count(epoch) and epoch >= 1):
-            raise ValueError(f"alpha and epoch must be integers >= 1, got {alpha!r} and {epoch!r}")
+        """Return the activity that `to_json` wrote; ValueError for anything else.
+
+        What was stored before there was a max_spikes has no such entry, and no saturated samples.
+        """
+        alpha, most = value.get("alpha"), value.get("max_spikes")
+        if not (is_count(alpha) and alpha >= 1):
+            raise ValueError(f"alpha must be an integer >= 1, got {alpha!r}")
+        if not (most is None or (is_count(most) and most >= alpha)):
+            raise ValueError(f"max_spikes must be an integer >= alpha or null, got {most!r}")
         activity = LayerActivity(
             alpha,
-            epoch,
-            judged=Tally.from_json(value.get("judged")),
+            most,
+            window=Window.from_json(value),
             seen=Tally.from_json(value.get("seen")),
             trace=Trace.from_json(value.get("trace", [])),
         )
@@ -80,9 +97,13 @@ class LayerActivity:
                 raise ValueError(
                     f"{tally.n_silent} silent samples do not fit the histogram at alpha={alpha}"
                 )
-        if any(
-            j > s for j, s in zip(activity.judged.histogram, activity.seen.histogram, strict=True)
-        ):
+            n_within = tally.n_samples if most is None else tally.n_silent_under(most + 1)
+            if n_within not in (None, tally.n_samples - tally.n_saturated):
+                raise ValueError(
+                    f"{tally.n_saturated} saturated samples do not fit the histogram at "
+                    f"max_spikes={most}"
+                )
+        if not activity.judged.is_part_of(activity.seen):
             raise ValueError("more samples were judged than seen")
         if activity.trace.n_samples > activity.seen.n_samples:
             raise ValueError("a trace cannot hold more samples than were seen")
@@ -96,6 +117,18 @@ def checked_alpha(alpha: object) -> int:
         raise ValueError(
             f"alpha must be a whole number >= 1, got {alpha!r}: "
             "a sample is silent if the layer fires fewer than alpha spikes in it."
+        )
+    return int(value)
+
+
+def checked_max_spikes(max_spikes: object, alpha: int) -> int:
+    """Return max_spikes as an integer; ValueError unless it is a whole number >= alpha."""
+    value = checked_real("max_spikes", max_spikes)
+    if not (value >= alpha and value.is_integer()):
+        raise ValueError(
+            f"max_spikes must be a whole number >= alpha = {alpha}, got {max_spikes!r}: "
+            "a sample is saturated if the layer fires more than max_spikes spikes in it. "
+            "Pass None to set no such bound."
         )
     return int(value)
 

@@ -10,6 +10,13 @@ end; of a training that was stopped, that is not known. Where an alpha lies with
 histogram the silent samples are known as a range, and the answer is one only if both of its ends
 give the same.
 
+Silence is all that is asked about. A network that was stopped because it was saturated is censored
+like any other that was stopped; its layers keep the part of delta that silence had. Every epoch is
+judged as a whole: a trace is too coarse to tell what a sliding window held, and where the monitor
+had one, what it did is not what is answered.
+
+With over_layers="all" the layers are taken to have been counted in step, as their looks are.
+
 Since a rule is asked at the looks alone, it stops up to a look later than it would have, and an
 e-value that rises above its bound and falls again between two looks is missed. A warm-up that
 ends between two looks is taken to end at the later one.
@@ -19,10 +26,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import merge
+from itertools import groupby
 
 from optuna_snn.spikes.activity import checked_alpha
 from optuna_snn.spikes.checks import checked_integer
-from optuna_snn.spikes.report import LayerReport, SpikeReport
+from optuna_snn.spikes.report import LayerReport, OverLayers, SpikeReport, checked_over_layers
 from optuna_snn.spikes.rules import RuleName, SilenceRule, checked_rule
 from optuna_snn.spikes.tally import Tally
 
@@ -41,14 +50,17 @@ class Settings:
     warmup: int | None = None
     min_samples: int | None = None
     epoch_size: int | None = None
+    over_layers: OverLayers | None = None
 
     def __post_init__(self) -> None:
+        if self.over_layers is not None:
+            checked_over_layers(self.over_layers)
         if self.alpha is not None:
             checked_alpha(self.alpha)
         if self.warmup is not None:
             checked_integer("warmup", self.warmup, at_least=0)
 
-    def rule_for(self, layer: LayerReport) -> SilenceRule:
+    def rule_for(self, layer: LayerReport, report: SpikeReport) -> SilenceRule:
         """The rule for one layer of a report."""
         had = layer.rule
         return checked_rule(
@@ -57,8 +69,19 @@ class Settings:
             delta=had.delta if self.delta is None else self.delta,
             min_samples=had.min_samples if self.min_samples is None else self.min_samples,
             epoch_size=had.epoch_size if self.epoch_size is None else self.epoch_size,
-            delta_share=had.delta_share,
+            delta_share=self._delta_share(layer, report),
         )
+
+    def _delta_share(self, layer: LayerReport, report: SpikeReport) -> float:
+        """What the layer may spend: as run, or as if the layers of the report had been declared.
+
+        `Limits` has the same arithmetic.
+        """
+        if self.over_layers in (None, report.over_layers):
+            return layer.rule.delta_share
+        layers = [layer] if self.over_layers == "any" else [*report.layers.values()]
+        n_questions = 1 if all(each.max_spikes is None for each in layers) else 2
+        return 1 / n_questions / (len(report.layers) if self.over_layers == "any" else 1)
 
 
 @dataclass(frozen=True)
@@ -70,7 +93,7 @@ class Verdict:
     n_samples: int | None
     """Samples the network would have processed, at most a look too many; None where unknown."""
     layer: str | None = None
-    """The layer that would have stopped it first."""
+    """The layer that would have stopped it first; None where all of them together do."""
 
 
 def replayed(report: SpikeReport, settings: Settings, *, is_censored: bool) -> Verdict:
@@ -78,41 +101,55 @@ def replayed(report: SpikeReport, settings: Settings, *, is_censored: bool) -> V
 
     is_censored: whether training ended before its time (stopped, failed, or still running).
     """
-    stops = {name: _first_stop(layer, settings, report) for name, layer in report.layers.items()}
-    certain = {name: stop.certain for name, stop in stops.items() if stop.certain is not None}
-    possible = [stop.possible for stop in stops.values() if stop.possible is not None]
-    if certain:
-        layer = min(certain, key=lambda name: certain[name])
-        is_exact = min(possible) == certain[layer]
-        return Verdict(True, certain[layer] if is_exact else None, layer if is_exact else None)
-    is_whole = all(stop.is_whole for stop in stops.values())
-    if possible or is_censored or not is_whole:
+    over_layers = report.over_layers if settings.over_layers is None else settings.over_layers
+    n_needed = 1 if over_layers == "any" else len(report.layers)
+    looks = merge(*(_looks(name, settings, report) for name in report.layers), key=_time)
+    certain, possible = set[str](), set[str]()  # layers that are silent, at their latest looks
+    first_possible = None
+    for n_seen, group in groupby(looks, key=_time):
+        now = list(group)
+        asked = {look.layer for look in now}
+        possible = possible - asked | {look.layer for look in now if look.is_possible}
+        certain = certain - asked | {look.layer for look in now if look.is_certain}
+        if first_possible is None and len(possible) >= n_needed:
+            first_possible = n_seen
+        if len(certain) >= n_needed:
+            if first_possible != n_seen:
+                return Verdict(True, None)
+            first = next(name for name in report.layers if name in certain)
+            return Verdict(True, n_seen, first if over_layers == "any" else None)
+    activities = [layer.activity for layer in report.layers.values()]
+    is_whole = all(each.trace.n_samples == each.seen.n_samples for each in activities)
+    if first_possible is not None or is_censored or not is_whole:
         return Verdict(None, None)
     return Verdict(False, report.samples_seen)
 
 
 @dataclass(frozen=True)
-class _Stop:
-    """Samples at a layer's first look that stops it: for certain, and possibly; None for none."""
+class _Look:
+    """Whether a layer is silent after n_seen samples: for certain, and possibly."""
 
-    certain: int | None
-    possible: int | None
-    is_whole: bool
-    """Whether the trace holds all samples."""
+    n_seen: int
+    layer: str
+    is_certain: bool
+    is_possible: bool
 
 
-def _first_stop(layer: LayerReport, settings: Settings, report: SpikeReport) -> _Stop:
-    rule, activity = settings.rule_for(layer), layer.activity
+def _time(look: _Look) -> int:
+    return look.n_seen
+
+
+def _looks(name: str, settings: Settings, report: SpikeReport) -> Iterator[_Look]:
+    layer = report.layers[name]
+    rule = settings.rule_for(layer, report)
     alpha = layer.alpha if settings.alpha is None else settings.alpha
-    is_whole = activity.trace.n_samples == activity.seen.n_samples
-    possible = None
     for n_seen, epoch, window in _windows(layer, report, settings):
         fewest, most = _silent_range(window, alpha, layer.alpha)
-        if possible is None and rule.is_silent(window.n_samples, most, epoch):
-            possible = n_seen
-        if rule.is_silent(window.n_samples, fewest, epoch):
-            return _Stop(n_seen, possible, is_whole)
-    return _Stop(None, possible, is_whole)
+        is_possible = rule.is_silent(window.n_samples, most, epoch)
+        is_certain = is_possible and (
+            fewest == most or rule.is_silent(window.n_samples, fewest, epoch)
+        )
+        yield _Look(n_seen, name, is_certain, is_possible)
 
 
 def _windows(
@@ -127,7 +164,7 @@ def _windows(
             epoch = segment.epoch
             yield n_seen, epoch, window
         is_warm = n_seen >= warmup
-    if warmup == report.warmup:
+    if warmup == report.warmup and layer.activity.window.size is None:
         # What the monitor judged is exact, whether its warm-up ends at a look or between two.
         yield layer.activity.seen.n_samples, layer.activity.epoch, layer.activity.judged
 

@@ -1,4 +1,4 @@
-"""What a trial's spikes showed, and what follows from it: silent layers, constraints, savings.
+"""What a trial's spikes showed, and what follows from it: stopped layers, constraints, savings.
 
 A report is a value: it advances by samples, is stored as JSON, and is read back from a trial by
 whoever wants to judge it. The judgement is always made from the report alone, so that monitor,
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, assert_never, get_args
 
 from optuna_snn.spikes.activity import LayerActivity
 from optuna_snn.spikes.checks import is_count
@@ -17,6 +17,9 @@ from optuna_snn.spikes.rules import RuleName, SilenceRule, checked_rule, checked
 from optuna_snn.spikes.tally import Counts
 
 JSON_VERSION = 1
+
+OverLayers = Literal["any", "all"]
+OVER_LAYERS: tuple[OverLayers, ...] = get_args(OverLayers)
 
 
 @dataclass(frozen=True)
@@ -37,16 +40,37 @@ class LayerReport:
         return self.rule.beta
 
     @property
+    def max_spikes(self) -> int | None:
+        """Spikes above which a sample is saturated; None where the layer has no such bound."""
+        return self.activity.max_spikes
+
+    @property
     def is_silent(self) -> bool:
-        """Whether the rule stops the network because of this layer."""
-        judged = self.activity.judged
-        return self.rule.is_silent(judged.n_samples, judged.n_silent, self.activity.epoch)
+        """Whether the rule finds too many silent samples."""
+        return self._is_found(self.activity.judged.n_silent)
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether the rule finds too many saturated samples."""
+        return self.max_spikes is not None and self._is_found(self.activity.judged.n_saturated)
 
     @property
     def constraint(self) -> float | None:
         """Silent share - beta of the judged window; None if no sample was judged."""
-        judged = self.activity.judged
-        return self.rule.excess(judged.n_samples, judged.n_silent) if judged.n_samples else None
+        return self._excess(self.activity.judged.n_silent)
+
+    @property
+    def saturation_constraint(self) -> float | None:
+        """Saturated share - beta; None without the bound, or if no sample was judged."""
+        return None if self.max_spikes is None else self._excess(self.activity.judged.n_saturated)
+
+    def _is_found(self, n: int) -> bool:
+        window = self.activity.window
+        return self.rule.is_silent(window.judged.n_samples, n, window.number)
+
+    def _excess(self, n: int) -> float | None:
+        n_samples = self.activity.judged.n_samples
+        return self.rule.excess(n_samples, n) if n_samples else None
 
     def after(self, counts: Counts, *, epoch: int, warmup: int) -> LayerReport:
         """Return the report with further samples; counts: (n_samples,)."""
@@ -61,12 +85,15 @@ class SpikeReport:
     warmup:          samples of each layer that were seen before the first judged one
     planned_samples: training samples of a run to the end, if the user told
     layers:          layer name -> LayerReport, in the order of declaration or appearance
+    over_layers:     "any": the network is silent when one of its layers is; "all": when every one
+                     is, at the same look. Likewise for saturated, among the layers with a bound
     """
 
     rule: RuleName
     warmup: int
     planned_samples: int | None = None
     layers: Mapping[str, LayerReport] = field(default_factory=dict)
+    over_layers: OverLayers = "any"
 
     @property
     def samples_seen(self) -> int:
@@ -74,42 +101,96 @@ class SpikeReport:
         return max((layer.activity.seen.n_samples for layer in self.layers.values()), default=0)
 
     @property
-    def stopped_layers(self) -> tuple[str, ...]:
-        """The layers that the rule calls silent."""
-        return tuple(name for name, layer in self.layers.items() if layer.is_silent)
+    def is_silent(self) -> bool:
+        """Whether the rule stops the network because it is silent."""
+        return self._is_over_layers([layer.is_silent for layer in self.layers.values()])
 
     @property
-    def is_silent(self) -> bool:
-        """Whether the rule stops the network: any layer is silent."""
-        return bool(self.stopped_layers)
+    def is_saturated(self) -> bool:
+        """Whether the rule stops the network because it is saturated."""
+        bounded = [layer for layer in self.layers.values() if layer.max_spikes is not None]
+        return self._is_over_layers([layer.is_saturated for layer in bounded])
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the rule stops the network, which is silent or saturated."""
+        return self.is_silent or self.is_saturated
+
+    @property
+    def stopped_layers(self) -> tuple[str, ...]:
+        """The layers because of which the rule stops the network: silent or saturated ones."""
+        is_silent, is_saturated = self.is_silent, self.is_saturated
+        return tuple(
+            name
+            for name, layer in self.layers.items()
+            if (is_silent and layer.is_silent) or (is_saturated and layer.is_saturated)
+        )
 
     @property
     def samples_saved(self) -> int | None:
-        """Planned samples that a silent network was spared; None without planned_samples."""
+        """Planned samples that a stopped network was spared; None without planned_samples."""
         if self.planned_samples is None:
             return None
-        return max(0, self.planned_samples - self.samples_seen) if self.is_silent else 0
+        return max(0, self.planned_samples - self.samples_seen) if self.is_stopped else 0
 
     @property
     def constraints(self) -> dict[str, float]:
-        """Silent share - beta of each layer that has judged samples."""
-        values = {name: layer.constraint for name, layer in self.layers.items()}
-        return {name: value for name, value in values.items() if value is not None}
+        """Silent share - beta of each layer that has judged samples.
+
+        With over_layers="all" the least of them as "all", once every layer has judged samples.
+        """
+        return self._over_layers({name: layer.constraint for name, layer in self.layers.items()})
+
+    @property
+    def saturation_constraints(self) -> dict[str, float]:
+        """The same of the saturated shares, of the layers that have a bound."""
+        return self._over_layers(
+            {
+                name: layer.saturation_constraint
+                for name, layer in self.layers.items()
+                if layer.max_spikes is not None
+            }
+        )
 
     @property
     def verdict(self) -> str | None:
-        """One sentence per silent layer; None if the network is not silent."""
-        return "; ".join(self._sentence(name) for name in self.stopped_layers) or None
+        """A sentence for each layer and reason that stops the network; None if nothing does."""
+        is_silent, is_saturated = self.is_silent, self.is_saturated
+        sentences = []
+        for name, layer in self.layers.items():
+            judged = layer.activity.judged
+            if is_silent and layer.is_silent:
+                few = "no spike" if layer.alpha == 1 else f"fewer than {layer.alpha} spikes"
+                sentences.append(self._sentence(name, "silent", judged.n_silent, few))
+            if is_saturated and layer.is_saturated:
+                many = f"more than {layer.max_spikes} spikes"
+                sentences.append(self._sentence(name, "saturated", judged.n_saturated, many))
+        return "; ".join(sentences) or None
 
-    def _sentence(self, name: str) -> str:
+    def _sentence(self, name: str, found: str, n: int, spikes: str) -> str:
         layer = self.layers[name]
-        judged = layer.activity.judged
-        spikes = "no spike" if layer.alpha == 1 else f"fewer than {layer.alpha} spikes"
+        n_samples = layer.activity.judged.n_samples
         return (
-            f"layer {name!r} is silent: {judged.n_silent} of {judged.n_samples} samples had "
-            f"{spikes} (share {judged.n_silent / judged.n_samples:.3f}, "
-            f"beta {layer.beta:g}, {self.rule} rule, epoch {layer.activity.epoch})"
+            f"layer {name!r} is {found}: {n} of {n_samples} samples had {spikes} "
+            f"(share {n / n_samples:.3f}, beta {layer.beta:g}, {self.rule} rule, "
+            f"epoch {layer.activity.epoch})"
         )
+
+    def _is_over_layers(self, answers: list[bool]) -> bool:
+        match self.over_layers:
+            case "any":
+                return any(answers)
+            case "all":
+                return bool(answers) and all(answers)
+            case _:
+                assert_never(self.over_layers)
+
+    def _over_layers(self, values: Mapping[str, float | None]) -> dict[str, float]:
+        known = {name: value for name, value in values.items() if value is not None}
+        if self.over_layers == "any":
+            return known
+        is_complete = bool(known) and len(known) == len(values)
+        return {"all": min(known.values())} if is_complete else {}
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values, a few thousand characters a layer."""
@@ -118,6 +199,7 @@ class SpikeReport:
             "rule": self.rule,
             "warmup": self.warmup,
             "planned_samples": self.planned_samples,
+            "over_layers": self.over_layers,
             "layers": {
                 name: layer.activity.to_json()
                 | {
@@ -133,7 +215,10 @@ class SpikeReport:
 
     @staticmethod
     def from_json(value: object) -> SpikeReport:
-        """Return the report that `to_json` wrote; ValueError with the reason for anything else."""
+        """Return the report that `to_json` wrote; ValueError with the reason for anything else.
+
+        What was stored before there was a choice has no entry "over_layers", and means "any".
+        """
         if not isinstance(value, dict) or value.get("version") != JSON_VERSION:
             raise ValueError(f"need a mapping of version {JSON_VERSION}, got {value!r:.200}")
         rule, layers = checked_rule_name(value.get("rule")), value.get("layers")
@@ -148,6 +233,7 @@ class SpikeReport:
             rule=rule,
             warmup=warmup,
             planned_samples=planned,
+            over_layers=checked_over_layers(value.get("over_layers", "any")),
             layers={
                 name: LayerReport(
                     activity=LayerActivity.from_json(layer),
@@ -163,3 +249,11 @@ class SpikeReport:
                 for name, layer in layers.items()
             },
         )
+
+
+def checked_over_layers(over_layers: object) -> OverLayers:
+    """Return how layers make a network; ValueError, naming the ways, if it is none of them."""
+    for known in OVER_LAYERS:
+        if over_layers == known:
+            return known
+    raise ValueError(f"over_layers must be one of {', '.join(OVER_LAYERS)}; got {over_layers!r}.")

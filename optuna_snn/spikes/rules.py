@@ -6,7 +6,7 @@ The sequential rule: Ville's inequality for a mixture of likelihood ratios. The 
 stands in `SilenceRule` and `log_e_value`.
 
 Glossary
-    n, k      samples in the judged window, and how many of them were silent
+    n, k      samples in the judged window, and how many of them were silent (or saturated)
     beta      silent share that is tolerated; 0 <= beta < 1
     theta     a silence probability above beta
     e         e-value: evidence against "silence probability at most beta"; 1 is none
@@ -46,7 +46,7 @@ class SilenceRule:
                  "record": never
     beta:        silent share that is tolerated
     delta:       permitted error of a network, over all layers and epochs ("sequential" only)
-    delta_share: the part of delta that this layer may spend, 0 < delta_share <= 1
+    delta_share: the part of delta that one question about a layer may spend, 0 < delta_share <= 1
     min_samples: samples before which nothing is stopped ("sequential" only)
     epoch_size:  N ("paper" only)
 
@@ -55,6 +55,9 @@ class SilenceRule:
     most delta * delta_share. For then one more sample multiplies a likelihood ratio by at most 1
     in the mean, so each epoch's e-value is a non-negative supermartingale that starts at 1, and by
     Ville's inequality it ever reaches 1/d with probability at most d; the epochs' d sum to that.
+    Where the window slides, each of its halves opens such a window of its own (`Window`), and is
+    counted in the place of the epoch: the same holds, at any look in any of them. The same holds
+    again for saturated samples in the place of silent ones.
 
     Raises ValueError for beta, delta and delta_share out of range, and for "paper" without N.
     """
@@ -89,9 +92,11 @@ class SilenceRule:
         return n_silent / n_samples - self.beta
 
     def is_silent(self, n_samples: int, n_silent: int, epoch: int) -> bool:
-        """Say whether the layer is silent, judged by the samples of one epoch.
+        """Say whether the layer is silent, judged by the samples of one window.
 
-        True only where `excess` is positive. epoch is counted from 1.
+        Asked with its saturated samples, it says whether the layer is saturated. True only where
+        `excess` is positive.
+        epoch: number of the window in the trial, counted from 1: its epoch, or its half
         """
         # Where the share keeps to beta every likelihood ratio, and so e, is at most 1. An epoch of
         # more than N samples is thereby judged by its own n (departure 2).

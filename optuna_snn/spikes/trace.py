@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from optuna_snn.spikes.checks import is_count
 from optuna_snn.spikes.tally import Counts, Tally
@@ -34,7 +35,9 @@ class Trace:
     segments: tuple[Segment, ...] = ()
     n_samples: int = 0
 
-    def after(self, counts: Counts, *, epoch: int, alpha: int) -> Trace:
+    def after(
+        self, counts: Counts, *, epoch: int, alpha: int, max_spikes: int | None = None
+    ) -> Trace:
         """Return the trace with further samples of the epoch; counts: (n_samples,), in order.
 
         Samples beyond the last of MAX_SEGMENTS segments are left out.
@@ -47,7 +50,7 @@ class Trace:
                 break
             end = min(len(counts), start + _next_checkpoint(n) - n)
             tally = Tally() if is_new else segments.pop().tally
-            segments.append(Segment(epoch, tally.after(counts[start:end], alpha)))
+            segments.append(Segment(epoch, tally.after(counts[start:end], alpha, max_spikes)))
             n += end - start
             start = end
         return Trace(tuple(segments), n)
@@ -59,7 +62,7 @@ class Trace:
             n += segment.tally.n_samples
             yield n, segment
 
-    def to_json(self) -> list[list[int]]:
+    def to_json(self) -> list[list[Any]]:
         """Return [epoch, *tally] of each segment."""
         return [[s.epoch, *s.tally.to_json()] for s in self.segments]
 

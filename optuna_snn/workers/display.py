@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optuna_snn.workers.failures import fail_reason
-from optuna_snn.workers.progress import Progress, kind_of, silent_layers
+from optuna_snn.workers.progress import Progress, kind_of, saturated_layers, silent_layers
 from optuna_snn.workers.slot import SlotState
 
 __all__ = ["Display", "Heading", "LiveDisplay", "PlainDisplay", "clock", "outcome_words"]
@@ -27,6 +27,7 @@ N_FINISHED_ROWS = 8
 STYLES = {
     "complete": "green",
     "silent": "blue",
+    "saturated": "magenta",
     "pruned": "cyan",
     "failed": "red",
     "running": "bold",
@@ -152,7 +153,7 @@ class LiveDisplay:
         table.add_column("trial", justify="right")
         table.add_column("state")
         table.add_column(self._heading.metric_name, justify="right")
-        table.add_column("silent layers")
+        table.add_column("silent or saturated")
         table.add_column("time", justify="right")
         for trial in (*progress.finished[-N_FINISHED_ROWS:], *progress.running):
             kind = kind_of(trial)
@@ -160,7 +161,7 @@ class LiveDisplay:
                 str(trial.number),
                 Text(outcome_words(trial), style=STYLES[kind]),
                 _value(trial),
-                ", ".join(silent_layers(trial)),
+                _layers_words(trial),
                 clock(_seconds(trial)),
             )
         self._has_begun = self._has_begun or bool(progress.running)
@@ -208,13 +209,19 @@ def _counts(progress: Progress) -> list[str]:
 
 def _line(trial: FrozenTrial, heading: Heading) -> str:
     words = [f"trial {trial.number}", outcome_words(trial)]
-    if layers := silent_layers(trial):
-        words[-1] += f" ({', '.join(layers)})"
+    if layers := _layers_words(trial):
+        words[-1] += f" ({layers})"
     if trial.value is not None:
         words.append(f"{heading.metric_name} {_value(trial)}")
     if (seconds := _seconds(trial)) is not None:
         words.append(clock(seconds))
     return "  ".join(words)
+
+
+def _layers_words(trial: FrozenTrial) -> str:
+    """The layers that violate a constraint on their spikes."""
+    saturated = (f"{name} saturated" for name in saturated_layers(trial))
+    return ", ".join([*silent_layers(trial), *saturated])
 
 
 def _value(trial: FrozenTrial) -> str:

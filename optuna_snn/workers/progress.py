@@ -4,6 +4,7 @@ Every trial falls into one kind:
 
     complete   COMPLETE
     silent     PRUNED with a violated constraint "silent/<layer>": stopped by its spikes
+    saturated  PRUNED with a violated constraint "saturated/<layer>", and none of silence
     pruned     PRUNED for another reason
     failed     FAIL, those included that were queued again
     running    RUNNING
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial, TrialState
 
-from optuna_snn.stored_spikes import CONSTRAINT_PREFIX, spike_report
+from optuna_snn.stored_spikes import CONSTRAINT_PREFIX, SATURATION_PREFIX, spike_report
 from optuna_snn.workers.budget import COUNTED_STATES
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "constraint_names",
     "is_feasible",
     "kind_of",
+    "saturated_layers",
     "silent_layers",
 ]
 
@@ -42,7 +44,7 @@ class Progress:
     best: FrozenTrial | None
     """The best feasible COMPLETE trial."""
     samples_saved: int
-    """Training samples that silent networks were spared, where their objective planned them."""
+    """Training samples that stopped networks were spared, where their objective planned them."""
     samples_planned: int
     """Training samples planned by the trials that finished and told their plan."""
     finished: tuple[FrozenTrial, ...]
@@ -53,7 +55,7 @@ class Progress:
     @property
     def n_counted(self) -> int:
         """Trials that count against the budget."""
-        return self.n_by_kind["complete"] + self.n_by_kind["silent"] + self.n_by_kind["pruned"]
+        return sum(self.n_by_kind[kind] for kind in ("complete", "silent", "saturated", "pruned"))
 
 
 class ProgressReader:
@@ -93,7 +95,9 @@ def kind_of(trial: FrozenTrial) -> str:
     """The kind of a trial; see the table at the head of this file."""
     match trial.state:
         case TrialState.PRUNED:
-            return "silent" if silent_layers(trial) else "pruned"
+            if silent_layers(trial):
+                return "silent"
+            return "saturated" if saturated_layers(trial) else "pruned"
         case TrialState.FAIL:
             return "failed"
         case _:
@@ -101,11 +105,20 @@ def kind_of(trial: FrozenTrial) -> str:
 
 
 def silent_layers(trial: FrozenTrial) -> list[str]:
-    """Layers whose silence violates its constraint, sorted."""
+    """Layers whose silence violates its constraint, sorted; "all" for all of them together."""
+    return _violating_layers(trial, CONSTRAINT_PREFIX)
+
+
+def saturated_layers(trial: FrozenTrial) -> list[str]:
+    """Layers whose saturation violates its constraint, likewise."""
+    return _violating_layers(trial, SATURATION_PREFIX)
+
+
+def _violating_layers(trial: FrozenTrial, prefix: str) -> list[str]:
     return sorted(
-        name.removeprefix(CONSTRAINT_PREFIX)
+        name.removeprefix(prefix)
         for name, value in trial.constraints.items()
-        if name.startswith(CONSTRAINT_PREFIX) and value > 0.0
+        if name.startswith(prefix) and value > 0.0
     )
 
 

@@ -89,7 +89,7 @@ def _next_step(outcome: RunOutcome) -> str:
 def _counts(progress: Progress) -> str:
     kinds = ", ".join(
         f"{progress.n_by_kind[kind]} {kind}"
-        for kind in ("complete", "silent", "pruned", "failed", "running", "waiting")
+        for kind in ("complete", "silent", "saturated", "pruned", "failed", "running", "waiting")
         if progress.n_by_kind[kind] or kind in ("complete", "silent", "failed")
     )
     infeasible = f" ({progress.n_infeasible} of the complete ones infeasible)"

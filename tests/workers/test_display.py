@@ -107,6 +107,18 @@ def test_each_end_has_its_words(trial: FrozenTrial, words: str) -> None:
     assert outcome_words(trial) == words
 
 
+def test_a_saturated_layer_is_told_apart_from_a_silent_one() -> None:
+    stopped = optuna.create_trial(
+        state=TrialState.PRUNED,
+        constraints={"silent/in": 0.5, "silent/out": -0.1, "saturated/out": 0.9},
+    )
+    target = console()
+    with PlainDisplay(HEADING, target) as display:
+        for trials in ([], [stopped]):
+            display.show(ProgressReader("maximize").read(trials), RUNNING)
+    assert "silent (in, out saturated)" in printed(target)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(None, ""), (0.4, "0:00"), (61.6, "1:02"), (3723.0, "1:02:03")]
 )

@@ -19,6 +19,7 @@ from optuna_snn.workers.progress import (
     constraint_names,
     is_feasible,
     kind_of,
+    saturated_layers,
     silent_layers,
 )
 
@@ -46,6 +47,10 @@ def trial(
         (TrialState.COMPLETE, {"silent/a": 0.5}, "complete"),
         (TrialState.PRUNED, {"silent/a": 0.5}, "silent"),
         (TrialState.PRUNED, {"silent/a": 0.0}, "pruned"),
+        (TrialState.PRUNED, {"silent/a": -0.1, "saturated/a": 0.5}, "saturated"),
+        (TrialState.PRUNED, {"silent/a": 0.5, "saturated/a": 0.5}, "silent"),
+        (TrialState.PRUNED, {"saturated/a": 0.0}, "pruned"),
+        (TrialState.COMPLETE, {"saturated/a": 0.5}, "complete"),
         (TrialState.PRUNED, {"energy": 0.5}, "pruned"),
         (TrialState.PRUNED, {}, "pruned"),
         (TrialState.FAIL, {"silent/a": 0.5}, "failed"),
@@ -63,6 +68,17 @@ def test_each_trial_is_of_one_kind(
 def test_silent_layers_are_those_whose_silence_is_too_large() -> None:
     constraints = {"silent/b": 0.1, "silent/a": 0.2, "silent/c": -0.1, "energy": 3.0}
     assert silent_layers(trial(TrialState.PRUNED, None, constraints)) == ["a", "b"]
+
+
+def test_saturated_layers_are_told_apart_from_silent_ones() -> None:
+    constraints = {"saturated/b": 0.1, "silent/a": 0.2, "saturated/c": -0.1}
+    stopped = trial(TrialState.PRUNED, None, constraints)
+    assert (silent_layers(stopped), saturated_layers(stopped)) == (["a"], ["b"])
+
+
+def test_a_saturated_trial_counts_against_the_budget() -> None:
+    stopped = trial(TrialState.PRUNED, None, {"saturated/a": 0.5})
+    assert ProgressReader("minimize").read([stopped]).n_counted == 1
 
 
 def test_zero_is_feasible_and_a_missing_constraint_is_not() -> None:

@@ -1,0 +1,116 @@
+"""The window that a rule judges: the samples of an epoch, or the last ones where it slides.
+
+A sliding window of w samples advances in halves of w/2. The halves are numbered h = 1, 2, ... over
+the whole trial; while half h fills, the window is half h - 1 and what there is of half h, so that
+it holds the last w/2 to w samples. An epoch starts a new half, with nothing before it.
+
+Each half thereby has a window of its own, which has a fixed start and then only grows. That is
+what the sequential rule needs to be valid at every look (`SilenceRule`), with h in the place of
+the epoch. Two things follow:
+    A layer that keeps to beta throughout is stopped with its part of delta at most, for the errors
+    of all windows sum to that.
+    A layer that falls silent is found within a number of samples that depends on w, and not on how
+    active it was before: what it fired more than w samples ago does not count any more. The length
+    of its past counts through 2 ln h alone, by which the evidence that is asked for has grown. A
+    window must be long enough to show it: a dead layer makes log e about w ln(1/beta) - ln w.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from optuna_snn.spikes.checks import is_count
+from optuna_snn.spikes.tally import Counts, Tally
+
+
+@dataclass(frozen=True)
+class Window:
+    """The samples that a rule judges.
+
+    size:   w, the samples of a full sliding window, even; None judges an epoch as a whole
+    epoch:  the epoch, counted from 1, that the samples belong to
+    number: of the window in the trial, counted from 1: the epoch, or h where the window slides
+    judged: all samples of the window
+    newest: those of half h; empty where the window does not slide
+    """
+
+    size: int | None = None
+    epoch: int = 1
+    number: int = 1
+    judged: Tally = field(default_factory=Tally)
+    newest: Tally = field(default_factory=Tally)
+
+    def after(
+        self, counts: Counts, *, epoch: int, alpha: int, max_spikes: int | None = None
+    ) -> Window:
+        """Return the window after further samples of an epoch; counts: (n_samples,), in order.
+
+        Without a sample it stays as it is, also in a later epoch.
+        """
+        if counts.size == 0:
+            return self
+        window = self if epoch == self.epoch else self._opened(epoch)
+        if window.size is None:
+            return replace(window, judged=window.judged.after(counts, alpha, max_spikes))
+        half = window.size // 2
+        while counts.size:
+            if window.newest.n_samples == half:
+                window = replace(
+                    window, number=window.number + 1, judged=window.newest, newest=Tally()
+                )
+            room = half - window.newest.n_samples
+            window = replace(
+                window,
+                judged=window.judged.after(counts[:room], alpha, max_spikes),
+                newest=window.newest.after(counts[:room], alpha, max_spikes),
+            )
+            counts = counts[room:]
+        return window
+
+    def _opened(self, epoch: int) -> Window:
+        """The empty window of a later epoch; a half without a sample has not been used up."""
+        if self.size is None:
+            return Window(epoch=epoch, number=epoch)
+        return Window(self.size, epoch, self.number + (self.newest.n_samples > 0))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the window as JSON values."""
+        sliding = {"size": self.size, "number": self.number, "newest": self.newest.to_json()}
+        return {
+            "epoch": self.epoch,
+            "judged": self.judged.to_json(),
+            "window": None if self.size is None else sliding,
+        }
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> Window:
+        """Return the window that `to_json` wrote; ValueError for anything else.
+
+        What was stored before windows could slide has no entry "window".
+        """
+        epoch, judged, sliding = value.get("epoch"), value.get("judged"), value.get("window")
+        if not (is_count(epoch) and epoch >= 1):
+            raise ValueError(f"epoch must be an integer >= 1, got {epoch!r}")
+        if sliding is None:
+            return Window(epoch=epoch, number=epoch, judged=Tally.from_json(judged))
+        if not isinstance(sliding, dict):
+            raise ValueError(f"window must be a mapping or null, got {sliding!r:.99}")
+        size, number = sliding.get("size"), sliding.get("number")
+        if not (is_count(size) and size >= 2 and size % 2 == 0 and is_count(number) and number):
+            raise ValueError(
+                "a window has an even size >= 2 and a number >= 1, "
+                f"got size {size!r} and number {number!r}"
+            )
+        window = Window(
+            size, epoch, number, Tally.from_json(judged), Tally.from_json(sliding.get("newest"))
+        )
+        n_newest, n_judged = window.newest.n_samples, window.judged.n_samples
+        if not window.newest.is_part_of(window.judged) or not (
+            n_newest <= size // 2 and n_judged - n_newest in (0, size // 2)
+        ):
+            raise ValueError(
+                f"{n_judged} judged samples, {n_newest} of them in the newest half, do not fit "
+                f"a window of size {size}"
+            )
+        return window
