@@ -12,10 +12,19 @@ import json
 import re
 from collections.abc import Callable, Mapping
 
-from benchmarks import ablations, ask_cost, asynchrony, compare, conditional, watching
+from benchmarks import (
+    ablations,
+    ask_cost,
+    asynchrony,
+    compare,
+    conditional,
+    waking_up,
+    watching,
+)
 from benchmarks.ask_cost import Measured
 from benchmarks.runs import RESULTS, ROOT, read_runs
 from benchmarks.virtual_time import read_async_runs
+from benchmarks.waking_courses import Group, groups, read
 
 PAGE = ROOT / "docs" / "measurements.md"
 PLACE = re.compile(r"(<!-- table: (?P<name>[\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -31,12 +40,19 @@ def _watched() -> list[watching.Measured]:
     return [watching.Measured(**row) for row in kept["rows"]]
 
 
+def _waking() -> list[Group]:
+    return groups(read(RESULTS / "waking_up.jsonl"))
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "compare": lambda: compare.table(read_runs(RESULTS / "compare.jsonl")),
     "ablations": lambda: ablations.table(read_runs(RESULTS / "ablations.jsonl")),
     "asynchrony": lambda: asynchrony.table(read_async_runs(RESULTS / "asynchrony.jsonl")),
     "conditional": lambda: conditional.table(read_runs(RESULTS / "conditional.jsonl")),
     "watching": lambda: watching.table(_watched()),
+    "waking up": lambda: waking_up.losses(_waking()),
+    "waking up needs": lambda: waking_up.needs(_waking()),
+    "waking up all": lambda: waking_up.table(_waking(), 0.1),
     "ask cost": lambda: ask_cost.table(_measured()),
     "ask cost goals": lambda: ask_cost.goals(_measured()),
 }
