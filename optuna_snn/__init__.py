@@ -1,5 +1,6 @@
 """Constrained Bayesian optimisation for spiking neural networks, on Optuna."""
 
+from optuna_snn.constraint_errors import set_constraint_sd
 from optuna_snn.monitor import SpikeMonitor
 from optuna_snn.pruner import SpikeActivityPruner
 from optuna_snn.replays.study import Replay, ReplayedTrial, replay
@@ -15,4 +16,5 @@ __all__ = [
     "SpikeMonitor",
     "replay",
     "search_trace",
+    "set_constraint_sd",
 ]

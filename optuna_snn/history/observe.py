@@ -44,7 +44,7 @@ def observe(
     is_used = is_inside & ~is_failed & teaches
     # Most often all are used: a slice copies nothing, which 10,000 trials would feel.
     used = slice(None) if is_used.all() else is_used
-    x, y, c = rows.x[used], rows.y[used], rows.c[used]
+    x, y, c, c_sd = rows.x[used], rows.y[used], rows.c[used], rows.c_sd[used]
     incumbent = -1 if state.incumbent is None else state.incumbent.number
     # The incumbent may be a trial without a tag, which counts to no epoch but the first.
     is_here = (rows.epoch[used] == state.region.epoch) | (rows.number[used] == incumbent)
@@ -59,6 +59,7 @@ def observe(
         x = np.concatenate([x, presumed])
         y = np.append(y, np.full(n_presumed, math.nan))
         c = np.concatenate([c, np.tile(_presumed(c), (n_presumed, 1))])
+        c_sd = np.concatenate([c_sd, np.zeros((n_presumed, c.shape[1]))])
         may_center = np.append(may_center, np.full(n_presumed, not may_center.any()))
     known = Observations(
         x=x,
@@ -69,6 +70,7 @@ def observe(
         tried=rows.x if is_inside.all() else rows.x[is_inside],
         failed=rows.x[is_failed & is_inside],
         may_center=may_center,
+        c_sd=c_sd if c_sd.any() else None,
     )
     survivors = [n for n, i in zip(snapshot.survivors, presumed_inside, strict=True) if i]
     numbers = [*rows.number[used].tolist(), *survivors]

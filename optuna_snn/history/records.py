@@ -11,11 +11,13 @@ The sign of a maximised objective is settled here: `scbo` always maximises.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from optuna.trial import FrozenTrial, TrialState
 
+from optuna_snn.constraint_errors import constraint_sds
 from optuna_snn.history.attributes import read_tag
 from optuna_snn.scbo.fold import Outcome
 
@@ -33,6 +35,8 @@ class Record:
     """Objective to learn from, larger is better; NaN where the trial has none."""
     outcome: Outcome | None
     """None for a failed trial."""
+    constraint_sds: Mapping[str, float] = field(default_factory=dict)
+    """Standard deviations of the errors of its constraints, where they are known."""
 
 
 def parse(trial: FrozenTrial, sign: float) -> Record:
@@ -54,7 +58,8 @@ def parse(trial: FrozenTrial, sign: float) -> Record:
         constraints,
         None if sampler_tag is None else sampler_tag.tag,
     )
-    return Record(at_us, number, math.nan if is_pruned and is_infeasible else value, outcome)
+    y = math.nan if is_pruned and is_infeasible else value
+    return Record(at_us, number, y, outcome, constraint_sds(trial))
 
 
 def finished_us(trial: FrozenTrial) -> int:

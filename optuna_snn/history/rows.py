@@ -46,6 +46,8 @@ class Rows:
     """Objective to learn from (n,), larger is better; NaN where there is none."""
     c: Array
     """Constraints (n, m); NaN where the trial lacks one."""
+    c_sd: Array
+    """Standard deviations of their errors (n, m); 0 where none is known."""
     is_complete: npt.NDArray[np.bool_]
     """Which ended with a value (n,)."""
     may_center: npt.NDArray[np.bool_]
@@ -61,6 +63,8 @@ class Table:
     names: tuple[str, ...]
     """Of the columns of c: every constraint that was ever seen."""
     c: Array
+    """(n, m)."""
+    c_sd: Array
     """(n, m)."""
     distributions: Mapping[str, BaseDistribution]
     """The search space of x."""
@@ -93,7 +97,9 @@ class Table:
 
     def first(self, n: int) -> Table:
         """The first n rows."""
-        return replace(self, results=self.results[:n], c=self.c[:n], x=self.x[:n])
+        return replace(
+            self, results=self.results[:n], c=self.c[:n], c_sd=self.c_sd[:n], x=self.x[:n]
+        )
 
     def with_records(self, records: Sequence[Record]) -> Table:
         """More rows at the end, and more columns where a constraint is new."""
@@ -102,11 +108,16 @@ class Table:
         names = (*self.names, *sorted(found.difference(self.names)))
         results = np.array([_result(r) for r in records], dtype=RESULT)
         c = np.full((len(self) + len(records), len(names)), math.nan)
+        c_sd = np.zeros(c.shape)
         c[: len(self), : len(self.names)] = self.c
-        for row, outcome in zip(c[len(self) :], outcomes, strict=True):
-            if outcome is not None:
-                row[:] = [outcome.constraints.get(name, math.nan) for name in names]
-        return replace(self, results=np.append(self.results, results), names=names, c=c)
+        c_sd[: len(self), : len(self.names)] = self.c_sd
+        for row, record in enumerate(records, start=len(self)):
+            if record.outcome is not None:
+                told, sds = record.outcome.constraints, record.constraint_sds
+                c[row] = [told.get(name, math.nan) for name in names]
+                c_sd[row] = [sds.get(name, 0.0) for name in names]
+        results = np.append(self.results, results)
+        return replace(self, results=results, names=names, c=c, c_sd=c_sd)
 
     def with_points(
         self,
@@ -126,13 +137,15 @@ class Table:
     def rows(self, names: Sequence[str]) -> Rows:
         """The rows with the constraints of these names, in this order; all have their points."""
         columns = {name: j for j, name in enumerate(self.names)}
+        asked = [columns[name] for name in names]
         r = self.results
         return Rows(
             number=r["number"],
             epoch=r["epoch"],
             x=self.x,
             y=r["y"],
-            c=self.c[:, [columns[name] for name in names]],
+            c=self.c[:, asked],
+            c_sd=self.c_sd[:, asked],
             is_complete=r["is_complete"],
             may_center=r["may_center"],
         )
@@ -140,7 +153,8 @@ class Table:
 
 def empty_table() -> Table:
     """No row."""
-    return Table(np.empty(0, dtype=RESULT), (), np.empty((0, 0)), {}, np.empty((0, 0)))
+    none = np.empty((0, 0))
+    return Table(np.empty(0, dtype=RESULT), (), none, none, {}, none)
 
 
 def _result(record: Record) -> tuple[int, int, int, float, bool, bool, bool]:

@@ -7,6 +7,8 @@ Departures from the paper:
    the cost of a step does not grow with the number of trials.
 2. Where a constraint jumps (see `transforms`), luck has a part in it: its process has at least the
    noise JUMP_NOISE.
+3. A constraint that is a share of few samples weighs less than one of many: what is known of its
+   error is added to the noise of that trial alone.
 """
 
 from __future__ import annotations
@@ -22,7 +24,12 @@ from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import Options
 from optuna_snn.scbo.space import Array, SearchSpace
 from optuna_snn.scbo.thompson import total_constraint
-from optuna_snn.scbo.transforms import jumps, transform_objective, warp_constraints
+from optuna_snn.scbo.transforms import (
+    jumps,
+    transform_objective,
+    warp_constraints,
+    warped_sd,
+)
 
 JUMP_NOISE = 0.3
 """Least noise variance of a constraint that jumps, in units of its warped values' variance."""
@@ -54,8 +61,12 @@ def fit_models(
     is_lucky = jumps(c) & options.is_gap_closed
     noise_floor = np.append(0.0, np.where(is_lucky, JUMP_NOISE, 0.0))
     features = space.features(known.x[local])
+    error_sd = None
+    if known.c_sd is not None and options.is_error_known:
+        warped_error = warped_sd(c, known.c_sd[local], options.is_scaled)
+        error_sd = np.concatenate([np.zeros((len(y), 1)), warped_error], axis=1)
     data = surrogate.make_data(
-        features, outputs, space.feature_dims, space.n_dims, device, noise_floor
+        features, outputs, space.feature_dims, space.n_dims, device, noise_floor, error_sd
     )
     fitted = surrogate.first_rows(data, MAX_FITTED_POINTS)
     has_prior = options.prior == "dimension-scaled"

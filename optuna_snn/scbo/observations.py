@@ -31,3 +31,6 @@ class Observations:
     may_center: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=bool))
     """Which rows may be the centre in place of the incumbent (n,): feasible trials of this epoch;
     where none has finished, running ones that are presumed feasible."""
+    c_sd: Array | None = None
+    """Standard deviation of the error of each constraint (n, m), 0 where it is not known to have
+    one; None is all 0."""

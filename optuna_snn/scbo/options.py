@@ -22,6 +22,9 @@ class Options:
     is_gap_closed: bool = True
     """Whether the jump of a constraint that jumps is taken out, and its process has a least noise.
     Not in the paper."""
+    is_error_known: bool = True
+    """Whether a constraint's process knows of the error that its values were told with (a share of
+    few samples), beside the noise that it finds itself. Not in the paper."""
     prior: Literal["dimension-scaled", "flat"] = "dimension-scaled"
     """Prior of the hyperparameters; flat leaves bounds only, as in the paper."""
     box: Literal["isotropic", "lengthscales"] = "isotropic"

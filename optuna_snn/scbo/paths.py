@@ -5,7 +5,7 @@ rule (Wilson et al. 2020, "Efficiently sampling functions from Gaussian process 
 
     f(x) = g(x) + k(x, X) K^-1 (Y - g(X) - e),   g(x) = mean + sqrt(2/F) sum_i w_i cos(o_i'x + t_i)
 
-with w_i, e standard normal (e scaled by the noise), t_i uniform on [0, 2 pi), and the
+with w_i, e standard normal (e scaled by noise and known errors), t_i uniform on [0, 2 pi), and the
 frequencies o_i from the kernel's spectral density: a multivariate Student t with 5 degrees of
 freedom, divided by the lengthscales. The cost is linear in the number of points, and further draws
 of the same process cost little, since they share frequencies and kernel.
@@ -142,7 +142,7 @@ def draw_path(
     shape = (n_outputs, n_draws, n_fourier)
     amplitudes = tensor(rng.standard_normal(shape) * math.sqrt(2.0 / n_fourier))
     noise = tensor(rng.standard_normal((n_outputs, n_draws, n_rows)))
-    noise = noise * (0.5 * hyper.log_noise).exp()[:, None, None]
+    noise = noise * (hyper.log_noise.exp()[:, None] + data.E).sqrt()[:, None, :]
 
     inverse = 1.0 / posterior.lengthscales
     waves = torch.cos((data.X * inverse[:, None, :]) @ directions + phases)

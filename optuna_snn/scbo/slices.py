@@ -95,6 +95,7 @@ def restrict(known: Observations, part: Slice) -> Observations:
         x=part.project(known.x[on_it]),
         y=known.y[on_it],
         c=known.c[on_it],
+        c_sd=None if known.c_sd is None else known.c_sd[on_it],
         center=None if known.center is None else part.project(known.center),
         pending=part.project(known.pending[_has_held(part, held, known.pending)]),
         tried=part.project(known.tried[_has_held(part, held, known.tried)]),

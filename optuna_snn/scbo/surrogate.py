@@ -11,7 +11,8 @@ Symbols
     M      1 where the output was observed, else 0              (B, n)
     l      lengthscales, one per dimension                      (B, d)
     s2     noise variance, in units of the standardised output  (B,)
-    K      k(X, X) on observed rows, identity elsewhere, plus s2 on the diagonal   (B, n, n)
+    E      variance of the error that an observation is known to have               (B, n)
+    K      k(X, X) on observed rows, identity elsewhere, plus s2 + E on the diagonal  (B, n, n)
 
 Kernel: Matern-5/2 with automatic relevance determination and unit variance. Row masks are exact:
 an unobserved row is an independent unit variable, which adds nothing to the likelihood or to any
@@ -52,6 +53,8 @@ class Data(NamedTuple):
     """Standard deviation of each output in its own units (B,)."""
     noise_floor: Tensor
     """Least noise variance of each output, in units of the standardised output (B,)."""
+    E: Tensor
+    """Known variance of each observation's error, in the same units, beside the noise (B, n)."""
 
 
 class Hyperparameters(NamedTuple):
@@ -137,12 +140,14 @@ def make_data(
     n_dims: int,
     device: torch.device,
     noise_floor: npt.NDArray[np.float64] | None = None,
+    error_sd: npt.NDArray[np.float64] | None = None,
 ) -> Data:
     """Standardise each output over its observed rows.
 
     features: (n, p). outputs: (n, B), NaN where not observed. An output that is constant or has
     fewer than two observations keeps unit scale; one that has none gets mean zero.
-    noise_floor: (B,), None is none.
+    noise_floor: (B,), None is none. error_sd: (n, B) standard deviations of known errors, in the
+    outputs' own units; None is none.
     """
     observed = ~np.isnan(outputs)
     filled = np.where(observed, outputs, 0.0)
@@ -158,17 +163,20 @@ def make_data(
     dims = torch.as_tensor(feature_dims, device=device)
     Y, M = tensor((centred / scale).T), tensor(observed.T.astype(float))
     floor = np.zeros(outputs.shape[1]) if noise_floor is None else noise_floor
-    return Data(tensor(features), Y, M, dims, n_dims, tensor(offset), tensor(scale), tensor(floor))
+    sd = np.zeros_like(filled) if error_sd is None else np.where(observed, error_sd, 0.0)
+    E = tensor((sd / scale).T ** 2)
+    offset_scale_floor = tensor(offset), tensor(scale), tensor(floor)
+    return Data(tensor(features), Y, M, dims, n_dims, *offset_scale_floor, E)
 
 
 def first_rows(data: Data, n: int) -> Data:
     """The first n rows, in the same units."""
-    return data._replace(X=data.X[:n], Y=data.Y[:, :n], M=data.M[:, :n])
+    return data._replace(X=data.X[:n], Y=data.Y[:, :n], M=data.M[:, :n], E=data.E[:, :n])
 
 
 def solve(data: Data, hyper: Hyperparameters, kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Factor of K, K^-1 (Y - mean), and (Y - mean)' K^-1 (Y - mean); from k(X, X)."""
-    diagonal = 1.0 + torch.where(data.M > 0, hyper.log_noise.exp()[:, None], 0.0)
+    diagonal = 1.0 + (hyper.log_noise.exp()[:, None] + data.E) * data.M
     K = kernel.clone()
     K.diagonal(dim1=1, dim2=2).copy_(diagonal)
     factor = factorise(K)

@@ -27,6 +27,7 @@ Objective = Literal["compressed", "standardised", "ranks"]
 
 GAP_RATIO, MIN_VIOLATIONS = 4.0, 5
 ROUNDING = 1e-9
+MAX_WARPED_SD = 1e3
 
 
 def bilog(c: Array) -> Array:
@@ -57,6 +58,18 @@ def warp_constraints(c: Array, is_scaled: bool = True, is_gap_closed: bool = Tru
         warped[:, j] = close_gap(column) if is_gap_closed else column
     # A tiny value divided by a large scale becomes 0, and infeasible must not become feasible.
     return np.where((warped == 0.0) & (c != 0.0), np.copysign(np.finfo(float).tiny, c), warped)
+
+
+def warped_sd(c: Array, sd: Array, is_scaled: bool = True) -> Array:
+    """Standard deviation of warped constraints, from that of the constraints; each (n, m).
+
+    By the slope of the warp, 1 / (size + |c|) with the column's typical size; NaN stays. Closing a
+    gap shifts, and so has no part in it. More than MAX_WARPED_SD is as good as not observed.
+    """
+    size = np.array([typical_size(column) for column in c.T]) if is_scaled else 1.0
+    with np.errstate(over="ignore"):
+        warped: Array = np.minimum(sd / (size + np.abs(c)), MAX_WARPED_SD)
+    return warped
 
 
 def _scaled_bilog(c: Array) -> Array:

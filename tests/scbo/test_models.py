@@ -85,7 +85,7 @@ def test_hyperparameters_are_fitted_to_fewer_points_than_the_models_are_conditio
     posterior = fitted(cube(2), known)
     data = posterior.data
     assert len(data.X) == 40
-    few = data._replace(X=data.X[:15], Y=data.Y[:, :15], M=data.M[:, :15])
+    few = surrogate.first_rows(data, 15)
     expected = fitting.fit(few, None, models.COLD_ITERATIONS).pack()
     assert posterior.hyper.pack() == pytest.approx(expected, abs=1e-9)
 
@@ -229,3 +229,29 @@ def test_the_probability_of_feasibility_is_that_of_all_constraints_together() ->
         assert probability_of_feasibility(posterior, MIXED, x) == pytest.approx(expected)
     free = observations(MIXED, n_constraints=0)
     assert probability_of_feasibility(fitted(MIXED, free), MIXED, free.x[0]) == 1.0
+
+
+@pytest.mark.parametrize("is_error_known", [True, False])
+def test_a_constraint_that_is_known_to_be_uncertain_weighs_less(is_error_known: bool) -> None:
+    known = observations(cube(2), n=30)
+    c_sd = np.zeros(known.c.shape)
+    c_sd[7] = 1e6
+    hyper = fitted(cube(2), known).hyper.pack()
+    options = replace(DEFAULT, is_error_known=is_error_known)
+
+    def mean(of: Observations) -> np.ndarray:
+        posterior = models.fit_models(cube(2), of, CPU, hyper, False, options)
+        found: np.ndarray = posterior.mean_and_sd(torch.as_tensor(known.x))[0].numpy()
+        return found
+
+    uncertain = mean(changed(known, c_sd=c_sd))
+    other = known.c.copy()
+    other[7] *= -0.9999  # of the same size, so that all else is scaled alike
+    expected = mean(changed(known, c=other, c_sd=c_sd))
+    assert uncertain[0] == pytest.approx(mean(known)[0], abs=1e-12)
+    if is_error_known:
+        # The value still has a small part in the mean that all values are centred by.
+        assert uncertain[1] == pytest.approx(expected[1], abs=0.05)
+        assert abs(uncertain[1, 7] - mean(known)[1, 7]) > 0.2
+    else:
+        assert uncertain[1] == pytest.approx(mean(known)[1], abs=1e-12)

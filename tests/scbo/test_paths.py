@@ -24,7 +24,8 @@ def posterior(n: int = 12, seed: int = 0) -> Posterior:
     X = rng.random((n, 3))
     outputs = np.stack([3 + np.sin(5 * X[:, 0]), 20 * (X[:, 1] - 0.5)], axis=1)
     outputs[rng.random(outputs.shape) < 0.2] = np.nan
-    data = surrogate.make_data(X, outputs, FEATURE_DIMS, 2, CPU)
+    errors = np.stack([rng.uniform(0.0, 0.5, n), np.zeros(n)], axis=1)
+    data = surrogate.make_data(X, outputs, FEATURE_DIMS, 2, CPU, error_sd=errors)
     packed = np.array(
         [
             [math.log(0.3), math.log(1.0), math.log(0.05), 0.3],
@@ -38,7 +39,7 @@ def exact(post: Posterior, b: int, features: np.ndarray) -> tuple[np.ndarray, np
     """Mean (r,) and covariance (r, r) of one output: Rasmussen and Williams 2006, eq. 2.23."""
     rows = post.data.M[b].numpy() > 0
     lengthscale = np.exp(post.hyper.log_lengthscale[b].numpy())[FEATURE_DIMS]
-    noise = math.exp(float(post.hyper.log_noise[b]))
+    noise = math.exp(float(post.hyper.log_noise[b])) + post.data.E[b].numpy()[rows]
     X, y = post.data.X.numpy()[rows] / lengthscale, post.data.Y[b].numpy()[rows]
     Z, level = features / lengthscale, float(post.hyper.mean[b])
 
@@ -46,7 +47,7 @@ def exact(post: Posterior, b: int, features: np.ndarray) -> tuple[np.ndarray, np
         r = np.sqrt(5) * cdist(A, B)
         return (1 + r + r**2 / 3) * np.exp(-r)
 
-    inverse = np.linalg.inv(kernel(X, X) + noise * np.eye(len(X)))
+    inverse = np.linalg.inv(kernel(X, X) + np.diag(noise))
     mean = level + kernel(Z, X) @ inverse @ (y - level)
     covariance = kernel(Z, Z) - kernel(Z, X) @ inverse @ kernel(X, Z)
     offset, scale = float(post.data.offset[b]), float(post.data.scale[b])

@@ -21,13 +21,18 @@ FEATURE_DIMS = np.array([0, 1, 2, 2])
 """The last dimension has a code of two features, as a categorical one would."""
 
 
-def example(n: int = 25, share_missing: float = 0.3, seed: int = 0) -> Data:
+def example(
+    n: int = 25, share_missing: float = 0.3, seed: int = 0, has_errors: bool = False
+) -> Data:
     rng = np.random.default_rng(seed)
     X = rng.random((n, len(FEATURE_DIMS)))
     outputs = np.stack([5 + np.sin(4 * X[:, 0]), 1e3 * X[:, 1] ** 2, X[:, 2] - X[:, 0]], axis=1)
     outputs += 0.1 * rng.standard_normal(outputs.shape) * outputs.std(axis=0)
     outputs[rng.random(outputs.shape) < share_missing] = np.nan
-    return surrogate.make_data(X, outputs, FEATURE_DIMS, N_DIMS, CPU)
+    errors = rng.uniform(0.0, 0.5, outputs.shape) * np.nanstd(outputs, axis=0)
+    return surrogate.make_data(
+        X, outputs, FEATURE_DIMS, N_DIMS, CPU, error_sd=errors if has_errors else None
+    )
 
 
 def some_hyper(n_outputs: int = 3, seed: int = 1) -> Hyperparameters:
@@ -48,8 +53,8 @@ class Reference(gpytorch.models.ExactGP):
 
     def __init__(self, data: Data, hyper: Hyperparameters, b: int) -> None:
         rows = data.M[b] > 0
-        likelihood = gpytorch.likelihoods.GaussianLikelihood(
-            noise_constraint=gpytorch.constraints.GreaterThan(1e-9)
+        likelihood = gpytorch.likelihoods.FixedNoiseGaussianLikelihood(
+            noise=hyper.log_noise[b].exp() + data.E[b, rows]
         ).double()
         super().__init__(data.X[rows], data.Y[b, rows], likelihood)
         self.mean_module = gpytorch.means.ConstantMean()
@@ -57,7 +62,6 @@ class Reference(gpytorch.models.ExactGP):
         self.double()
         self.mean_module.constant.data.fill_(hyper.mean[b])
         self.covar_module.lengthscale = hyper.log_lengthscale[b].exp()[data.feature_dims]
-        likelihood.noise = hyper.log_noise[b].exp()
 
     def forward(self, x: Tensor) -> gpytorch.distributions.MultivariateNormal:
         return gpytorch.distributions.MultivariateNormal(self.mean_module(x), self.covar_module(x))
@@ -75,18 +79,24 @@ class Reference(gpytorch.models.ExactGP):
             return posterior.mean, posterior.variance.sqrt()
 
 
+@pytest.mark.parametrize("has_errors", [False, True])
 @pytest.mark.parametrize("share_missing", [0.0, 0.4])
-def test_the_log_likelihood_is_that_of_gpytorch_on_the_observed_rows(share_missing: float) -> None:
-    data, hyper = example(share_missing=share_missing), some_hyper()
+def test_the_log_likelihood_is_that_of_gpytorch_on_the_observed_rows(
+    share_missing: float, has_errors: bool
+) -> None:
+    data, hyper = example(share_missing=share_missing, has_errors=has_errors), some_hyper()
     value, _ = fitting.log_likelihood(data, hyper)
     for b in range(3):
         expected = Reference(data, hyper, b).log_likelihood()
         assert float(value[b]) == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
+@pytest.mark.parametrize("has_errors", [False, True])
 @pytest.mark.parametrize("share_missing", [0.0, 0.4])
-def test_the_posterior_is_that_of_gpytorch_on_the_observed_rows(share_missing: float) -> None:
-    data, hyper = example(share_missing=share_missing), some_hyper()
+def test_the_posterior_is_that_of_gpytorch_on_the_observed_rows(
+    share_missing: float, has_errors: bool
+) -> None:
+    data, hyper = example(share_missing=share_missing, has_errors=has_errors), some_hyper()
     features = torch.as_tensor(np.random.default_rng(2).uniform(-0.5, 1.5, (40, 4)))
     features[:5] = data.X[:5]
     mean, sd = surrogate.condition(data, hyper).mean_and_sd(features)
@@ -115,7 +125,7 @@ def test_rows_of_which_nothing_was_observed_change_nothing() -> None:
 
 @pytest.mark.parametrize("function", [fitting.log_likelihood, fitting.log_prior])
 def test_gradients_are_finite_differences(function: object) -> None:
-    data, hyper = example(), some_hyper()
+    data, hyper = example(has_errors=True), some_hyper()
     theta, h = hyper.pack(), 1e-6
 
     def total(packed: np.ndarray) -> np.ndarray:

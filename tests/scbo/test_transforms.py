@@ -17,6 +17,7 @@ from optuna_snn.scbo.transforms import (
     transform_objective,
     typical_size,
     warp_constraints,
+    warped_sd,
 )
 from tests.helpers import repeatable
 
@@ -51,6 +52,31 @@ def test_warped_constraints_keep_the_order_within_a_column(c: np.ndarray) -> Non
         in_order = warped[~np.isnan(c[:, j]), j][np.argsort(known, kind="stable")]
         # The smallest positive number stands in for what rounds to 0: not ordered among its like.
         assert (np.diff(in_order) >= -np.finfo(float).tiny).all()
+
+
+@pytest.mark.parametrize("is_scaled", [True, False])
+def test_the_error_of_a_warped_constraint_follows_from_the_slope_of_the_warp(
+    is_scaled: bool,
+) -> None:
+    rng = np.random.default_rng(0)
+    c = rng.standard_normal((9, 3)) * [1.0, 1e-3, 1e4]
+    c[0, 1] = np.nan
+    size = np.array([typical_size(column) for column in c.T]) if is_scaled else np.ones(3)
+    h = 1e-6 * size
+
+    def warp(values: np.ndarray) -> np.ndarray:
+        return bilog(values / size)
+
+    slope = (warp(c + h) - warp(c - h)) / (2 * h)
+    assert warped_sd(c, np.full(c.shape, 0.2), is_scaled) == pytest.approx(
+        np.minimum(0.2 * slope, 1e3), rel=1e-5, nan_ok=True
+    )
+
+
+def test_the_error_of_a_warped_constraint_is_finite_whatever_its_value() -> None:
+    for sd in (0.0, 5e-324, 1.0, 1.7e308):
+        found = warped_sd(HARD[:, None], np.full((len(HARD), 1), sd))
+        assert np.isfinite(found).all() and (found >= 0.0).all()
 
 
 def test_warped_constraints_survive_subnormal_and_infinite_values_beside_huge_ones() -> None:
