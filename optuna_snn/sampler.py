@@ -373,6 +373,7 @@ class SCBOSampler(BaseSampler):
             warm,
             is_refit=warm is None or n_since > len(known.x) / TRIALS_PER_REFIT,
             options=self._options,
+            n_workers=snapshot.n_running,
         )
         if suggestion.is_repeat:
             self._notices.exhausted(space.n_points)

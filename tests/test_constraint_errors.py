@@ -52,7 +52,7 @@ def test_what_is_stored_and_is_no_standard_deviation_counts_as_none(sd: object) 
 @pytest.mark.parametrize("sd", [-0.1, math.nan, math.inf, "0.1", True, None])
 def test_a_user_is_told_what_is_no_standard_deviation(sd: object) -> None:
     trial = optuna.create_study().ask()
-    with pytest.raises(ValueError, match="'load'.*finite and at least 0"):
+    with pytest.raises(ValueError, match=r"'load'.*finite and at least 0"):
         set_constraint_sd(trial, {"load": sd})  # type: ignore[dict-item]
     assert CONSTRAINT_SD_KEY not in trial.user_attrs
 

@@ -14,11 +14,13 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.distributions import FloatDistribution
 from optuna.trial import Trial, TrialState
 
 from optuna_snn import SCBOSampler
 from optuna_snn.history import read_state, read_tag
 from optuna_snn.scbo.fold import Tag
+from optuna_snn.scbo.options import Options
 from tests.helpers import START, bowl, finished_trial, params_of
 
 pytestmark = pytest.mark.slow
@@ -236,3 +238,28 @@ def test_a_stopped_clock_orders_results_by_number() -> None:
         study.add_trial(trial)
     region = read_state(study).region
     assert (region.n_successes, region.n_failures) == (0, 1)  # 1, then 3 improves, then 2 does not
+
+
+@pytest.mark.parametrize("n_running", [0, 1])
+def test_several_workers_go_far_while_nothing_feasible_is_known(n_running: int) -> None:
+    options = Options(n_perturbed=1, n_seeking_perturbed=20, refinement="none")
+    sampler = SCBOSampler(seed=0, n_startup_trials=8, options=options)
+    study = optuna.create_study(sampler=sampler)
+    space = {f"x{j}": FloatDistribution(0, 1) for j in range(6)}
+
+    def asked() -> Trial:
+        return study.ask(dict(space))
+
+    for _ in range(12):
+        trial = asked()
+        trial.set_constraint("c", 1.0 + trial.params["x0"])
+        study.tell(trial, trial.params["x1"])
+    for _ in range(n_running):
+        asked()
+    number = asked().number
+    chosen = study.trials[number]
+    tag = read_tag(chosen)
+    assert tag is not None and tag.center is not None and tag.tag.n_running == 1 + n_running
+    center = study.trials[tag.center].params
+    n_moved = sum(chosen.params[name] != center[name] for name in space)
+    assert n_moved == 6 if n_running else n_moved < 6

@@ -116,12 +116,17 @@ def choose_center(
     return int(rows[np.argmax(mean[0] if is_valued else -total_constraint(mean[1:]))])
 
 
-def coordinates_to_move(posterior: surrogate.Posterior, options: Options) -> int:
+def coordinates_to_move(
+    posterior: surrogate.Posterior, known: Observations, n_workers: int, options: Options
+) -> int:
     """Expected number of coordinates in which candidates differ from the centre.
 
     Few, so that a result tells what changed it; but where the objective is noisy a small change
-    tells nothing, and results that differ in all coordinates tell more of each.
+    tells nothing, and results that differ in all coordinates tell more of each. And many workers
+    look for a first feasible point in few rounds, each of which has to go far.
     """
+    if n_workers > 1 and not (known.c <= 0.0).all(axis=1).any():
+        return options.n_seeking_perturbed
     is_noisy = float(posterior.hyper.log_noise[0].exp()) > NOISY
     return options.n_noisy_perturbed if is_noisy else options.n_perturbed
 

@@ -46,6 +46,8 @@ class Options:
     paper."""
     n_noisy_perturbed: int = 20
     """The same where the objective turns out to be noisy: 20, as in the paper."""
+    n_seeking_perturbed: int = 20
+    """The same while nothing feasible is known, where several workers search."""
     refinement: Literal["perturbed", "all", "none"] = "perturbed"
     """Which coordinates of the best candidates are refined on the draws: those in which they
     differ from the centre, all, or none as in the paper."""
@@ -77,6 +79,7 @@ class Options:
             "candidates_per_dim",
             "n_perturbed",
             "n_noisy_perturbed",
+            "n_seeking_perturbed",
             "max_local_points",
         ):
             value = getattr(self, name)

@@ -12,7 +12,8 @@ Departures from the paper, beside those of the steps:
    its noise within it. Under noise the best result is a lucky one, which seldom is beaten: the box
    would collapse.
 3. A candidate differs from the centre in about five coordinates, not in twenty, unless the
-   objective is noisy (see `thompson`, departure 4).
+   objective is noisy (see `thompson`, departure 4), or several workers search and nothing feasible
+   is known: their results come in few rounds, each of which has to go far.
 4. Some coordinates may be held: those of a conditional space that are chosen already. The models
    are of the whole space; the box, the candidates and the climb are of the slice (`slices`).
 """
@@ -85,10 +86,12 @@ def suggest(
     is_refit: bool = True,
     options: Options = DEFAULT,
     held: Array | None = None,
+    n_workers: int = 1,
 ) -> Suggestion:
     """The next point of the search; never raises for numerical reasons.
 
     held: (d,) coordinates that the point has to have, snapped, and NaN where it is free.
+    n_workers: trials running at once, this one included.
 
     If no model can be fitted the point is the first candidate, and this is logged.
     """
@@ -112,9 +115,8 @@ def suggest(
         x = first_allowed(part, here, drawn, rng)
         return Suggestion(part.lift(x), None, None)
 
-    n_moved = options.n_perturbed
+    n_moved = coordinates_to_move(posterior, known, n_workers, options)
     if not is_seeking:
-        n_moved = coordinates_to_move(posterior, options)
         least = least_length(posterior, min(n_moved, part.n_dims), options.n_noise_sds)
         length = max(length, min(least, length_init))
     side = None if center is None else length

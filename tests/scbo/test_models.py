@@ -189,8 +189,30 @@ def test_where_results_are_noisy_candidates_move_in_more_coordinates() -> None:
     smooth = changed(smooth, x=x, y=-((x - 0.4) ** 2).sum(axis=1))
     noisy = changed(smooth, y=smooth.y + 0.1 * np.random.default_rng(1).standard_normal(60))
     options = replace(DEFAULT, n_perturbed=3, n_noisy_perturbed=7)
-    assert coordinates_to_move(fitted(cube(2), smooth), options) == 3
-    assert coordinates_to_move(fitted(cube(2), noisy), options) == 7
+    for n_workers in (1, 15):
+        assert coordinates_to_move(fitted(cube(2), smooth), smooth, n_workers, options) == 3
+        assert coordinates_to_move(fitted(cube(2), noisy), noisy, n_workers, options) == 7
+
+
+@pytest.mark.parametrize(
+    ("n_workers", "c", "n_moved"),
+    [
+        (1, [[1.0, 2.0]], 3),  # one worker goes step by step
+        (2, [[1.0, 2.0]], 9),
+        (2, [[1.0, -2.0], [-1.0, 2.0]], 9),  # none satisfies both
+        (2, [[1.0, 2.0], [-1.0, np.nan]], 9),  # not known of one
+        (2, [[1.0, 2.0], [-1.0, 0.0]], 3),
+        (2, [[]], 3),  # no constraint
+    ],
+)
+def test_several_workers_go_far_while_nothing_feasible_is_known(
+    n_workers: int, c: list[list[float]], n_moved: int
+) -> None:
+    known = observations(cube(2), n=20, n_constraints=len(c[0]))
+    known = changed(known, c=np.array(c * 20)[:20], y=-known.x[:, 0])
+    options = replace(DEFAULT, n_perturbed=3, n_seeking_perturbed=9)
+    posterior = fitted(cube(2), known)
+    assert coordinates_to_move(posterior, known, n_workers, options) == n_moved
 
 
 @pytest.mark.parametrize("n_moved", [1, 3, 20])

@@ -76,9 +76,14 @@ def test_all_the_choices_of_the_paper_work_together() -> None:
         assert_is_right(suggestion, space, known, LENGTH, paper)
 
 
-WITHOUT_EFFECT = {"is_gap_closed", "n_noisy_perturbed", "has_restart_design"}
-"""On these data no constraint jumps and there is no noise; the design of a restart is the
-sampler's."""
+WITHOUT_EFFECT = {
+    "is_gap_closed",
+    "n_noisy_perturbed",
+    "n_seeking_perturbed",
+    "has_restart_design",
+}
+"""On these data no constraint jumps, there is no noise, and one worker searches; the design of a
+restart is the sampler's."""
 SEEKING = {"n_seeking_draws"}
 """This matters only while no objective value is known."""
 
