@@ -18,6 +18,7 @@ from benchmarks import (
     asynchrony,
     compare,
     conditional,
+    membrane_gap,
     waking_up,
     watching,
 )
@@ -50,6 +51,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "asynchrony": lambda: asynchrony.table(read_async_runs(RESULTS / "asynchrony.jsonl")),
     "conditional": lambda: conditional.table(read_runs(RESULTS / "conditional.jsonl")),
     "watching": lambda: watching.table(_watched()),
+    "membrane gap": lambda: membrane_gap.table(membrane_gap.read(RESULTS / "membrane_gap.jsonl")),
     "waking up": lambda: waking_up.losses(_waking()),
     "waking up needs": lambda: waking_up.needs(_waking()),
     "waking up all": lambda: waking_up.table(_waking(), 0.1),

@@ -7,8 +7,8 @@ simulates one epoch of networks whose samples are silent independently, keeps th
 the networks that were stopped) and draws a figure beside it. ``--table`` only shows what is there.
 
 The rules, all looked at by networks that train in batches of BATCH:
-    sequential     ours with the defaults of `SpikeMonitor`: a warm-up of 32 samples, which count
-                   as spent, then looks after every batch
+    sequential     ours with the defaults of `SpikeMonitor`: a warm-up of 32 batches, at most a
+                   quarter of the epoch, which count as spent; then looks after every batch
     paper          the paper's: more than beta * epoch_size silent samples. Its authors looked
                    when more images than their interval had passed since the last look, and not at
                    the end of an epoch; no warm-up
@@ -38,11 +38,12 @@ from numpy.typing import NDArray
 
 from benchmarks.runs import RESULTS
 from optuna_snn.spikes.rules import SilenceRule, declining_share, log_e_value
+from optuna_snn.spikes.warmup import default_warmup
 
 Integers = NDArray[np.integer[Any]]
 
 BATCH = 16
-WARMUP, MIN_SAMPLES, DELTA = 32, 16, 1e-3
+MIN_SAMPLES, DELTA = 16, 1e-3
 """Defaults of `SpikeMonitor`."""
 N_NETWORKS = 200
 SEED = 0
@@ -98,7 +99,7 @@ def watches(setting: Setting) -> Mapping[str, Watch]:
     ours = SilenceRule("sequential", setting.beta, DELTA, MIN_SAMPLES)
     paper = SilenceRule("paper", setting.beta, DELTA, MIN_SAMPLES, epoch_size=n)
     return {
-        "sequential": watch(ours, WARMUP, batch_ends(n, BATCH)),
+        "sequential": watch(ours, default_warmup(BATCH, n), batch_ends(n, BATCH)),
         "paper": watch(paper, 0, paper_looks(n, BATCH, setting.interval)),
         "paper, always": watch(paper, 0, batch_ends(n, 1)),
     }

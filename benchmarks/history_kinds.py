@@ -12,6 +12,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from benchmarks.random_spaces import Space, values_of
+from optuna_snn.constraint_errors import constraint_sds
 from optuna_snn.history import TAG_KEY
 
 MANY_CONSTRAINTS = 50
@@ -59,6 +60,7 @@ def _by_numbers(finished: Sequence[FrozenTrial]) -> dict[str, bool]:
         "no constraint": bool(finished) and n_constraints == 0,
         "50 constraints": n_constraints == MANY_CONSTRAINTS,
         "missing constraints": len(names) > 1,
+        "errors of constraints": any(constraint_sds(t) for t in finished),
     }
 
 

@@ -30,6 +30,7 @@ from benchmarks.random_spaces import (
     values_of,
 )
 from optuna_snn import SCBOSampler
+from optuna_snn.constraint_errors import CONSTRAINT_SD_KEY
 from optuna_snn.history import TAG_KEY, SamplerTag, write_tag
 from optuna_snn.scbo.fold import Tag
 from optuna_snn.scbo.space import Array
@@ -117,6 +118,7 @@ def _finished(
     """Trials with odd numbers that ended in all ways, in another order than they began."""
     constraints = _random_constraints(rng, n)
     values = random_numbers(rng, n)
+    has_errors = rng.random() < 0.3
     states = STATES if rng.random() < 0.7 else [STATES[rng.integers(len(STATES))]]
     trials = []
     for i, (params, distributions) in enumerate(_tried(rng, space, points, n)):
@@ -129,6 +131,7 @@ def _finished(
             params=params,
             distributions=distributions,
             system_attrs=_random_attributes(rng, len(space)),
+            user_attrs=_random_errors(rng, constraints[i]) if has_errors else {},
             constraints=constraints[i],
         )
         trial.datetime_start = START
@@ -151,6 +154,16 @@ def _random_constraints(rng: np.random.Generator, n: int) -> list[dict[str, floa
         }
         for i in range(n)
     ]
+
+
+def _random_errors(rng: np.random.Generator, constraints: Mapping[str, float]) -> dict[str, Any]:
+    """The attribute with errors of some constraints of a trial: of their size, and of others."""
+    sds = {
+        name: abs(c) * float(rng.choice([0.0, 0.1, 1e3])) if rng.random() < 0.8 else 1e300
+        for name, c in constraints.items()
+        if rng.random() < 0.7
+    }
+    return {CONSTRAINT_SD_KEY: sds if rng.random() < 0.9 else "not a mapping"}
 
 
 def _tried(

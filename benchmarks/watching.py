@@ -4,7 +4,8 @@
 
 measures, keeps the result in `benchmarks/results/watching.json` and prints a table. Three equal
 networks train side by side in one thread, by turns, and the CPU seconds of neighbouring steps are
-compared:
+compared. With ``--membranes`` their membrane potentials are read as well, where that is possible,
+and the result is kept in `watching_membranes.json`.
 
     plain     nobody looks
     counted   the spikes of two layers are counted and fetched once a batch
@@ -218,15 +219,19 @@ CASES = (
 )
 
 
-def measure(case: Case, n_steps: int) -> Measured:
+def measure(case: Case, n_steps: int, membranes: bool = False) -> Measured:
     """Train three twins of one network for `n_steps` steps each."""
     model, step = case.build()
     twins = {"plain": model, "counted": copy.deepcopy(model), "judged": copy.deepcopy(model)}
     inputs = (torch.rand(case.shape) < RATE).float()
     seconds: dict[str, list[float]] = {kind: [] for kind in twins}
+    for kind in ("counted", "judged") if membranes else ():
+        for module in twins[kind].modules():
+            if hasattr(module, "store_v_seq"):
+                module.store_v_seq = module.step_mode == "m"  # what reading asks for
     with SpikeMonitor(FixedTrial({}), warmup=0) as monitor, case.context():
-        monitor.watch(twins["judged"], case.layers)
-        watch = Watch(find_layers(twins["counted"], case.layers))
+        monitor.watch(twins["judged"], case.layers, membranes=membranes)
+        watch = Watch(find_layers(twins["counted"], case.layers), case.layers if membranes else ())
         closing = {"plain": lambda: None, "counted": watch.take, "judged": monitor.update}
         kinds = list(twins)
         for i in range(N_WARMUP + n_steps):
@@ -291,13 +296,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--steps", type=int, default=101, help="steps of each network")
-    parser.add_argument("--results", type=type(RESULTS), default=RESULTS / "watching.json")
+    parser.add_argument("--membranes", action="store_true", help="read the potentials as well")
+    parser.add_argument("--results", type=type(RESULTS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    rows = [measure(case, arguments.steps) for case in CASES]
+    cases = [case for case in CASES if not arguments.membranes or case.package != "lava-dl"]
+    rows = [measure(case, arguments.steps, arguments.membranes) for case in cases]
     kept = {"torch": torch.__version__.partition("+")[0], "rows": [asdict(row) for row in rows]}
-    arguments.results.write_text(json.dumps(kept, indent=1) + "\n")
+    name = "watching_membranes.json" if arguments.membranes else "watching.json"
+    path = arguments.results or RESULTS / name
+    path.write_text(json.dumps(kept, indent=1) + "\n")
     print(table(rows))
 
 

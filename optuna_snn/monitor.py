@@ -4,8 +4,10 @@ What is written to the trial, and when:
     user attribute "optuna_snn:spikes"   the report (`SpikeReport`): when the set of layers that
                                          stop the network changes, at `start_epoch`, else at most
                                          every report_interval_s, and when the block is left
-    constraint "silent/<layer>"          silent share - beta of each layer, once, when it is left
+    constraint "silent/<layer>"          silent share - beta of each layer, once, when it is left;
+                                         graded by its gaps where there are some
     constraint "saturated/<layer>"       saturated share - beta of each layer with max_spikes
+    user attribute "optuna_snn:constraint_sd"   the standard deviations of these constraints
 With over_layers="all" there is one of each, "silent/all" and "saturated/all": the least of the
 layers' values. The attribute is not written again while the report stays as it is. A `FrozenTrial`
 is a finished trial whose objective is run again: it is watched, and nothing is written to it.
@@ -28,6 +30,7 @@ from optuna_snn.spikes.checks import checked_integer
 from optuna_snn.spikes.limits import Limits, PerLayer
 from optuna_snn.spikes.report import OverLayers, SpikeReport
 from optuna_snn.spikes.rules import RuleName
+from optuna_snn.spikes.warmup import default_warmup
 from optuna_snn.stored_spikes import SpikeWriter
 
 if TYPE_CHECKING:
@@ -59,7 +62,7 @@ class SpikeMonitor:
         >>> def objective(trial: optuna.Trial) -> float:
         ...     rate = trial.suggest_float("rate", 0.0, 30.0)  # of a toy network
         ...     rng = np.random.default_rng(trial.number)
-        ...     with SpikeMonitor(trial, alpha=1, beta=0.1, layers=["output"]) as monitor:
+        ...     with SpikeMonitor(trial, alpha=1, beta=0.1, planned_samples=320) as monitor:
         ...         for _ in range(20):
         ...             monitor.update("output", rng.poisson(rate, size=16))
         ...             if trial.should_prune():
@@ -93,7 +96,10 @@ class SpikeMonitor:
             appear gets 6 / (pi^2 j^2) of it. Epochs divide a layer's part in the latter way, once
             silence and saturation have halved it where both are asked for.
         warmup: The first samples of each layer in the trial, which are recorded but not judged.
-            Raise it for a network that needs longer to wake up.
+            None: 256, or 32 batches of the size of the first if that is more (up to 4,096), and at
+            most a quarter of planned_samples; a training that ends before is judged by all its
+            samples. Networks that learn by gradients wake up within so many updates, or are not
+            among the best. Lower it where most networks are dead and the trainings short.
         min_samples: Samples of a window before which "sequential" stops nothing. A dead layer
             would be found after three at beta = 0.05, after four at 0.1, which is hasty.
         epoch_size: Training samples of one epoch; needed by rule "paper", which otherwise has
@@ -130,7 +136,7 @@ class SpikeMonitor:
         beta: PerLayer = 0.1,
         rule: RuleName = "sequential",
         delta: float = 1e-3,
-        warmup: int = 32,
+        warmup: int | None = None,
         min_samples: int = 16,
         epoch_size: int | None = None,
         planned_samples: int | None = None,
@@ -156,11 +162,14 @@ class SpikeMonitor:
             planned_samples = checked_integer("planned_samples", planned_samples, at_least=1)
         self._report = SpikeReport(
             rule=rule,
-            warmup=checked_integer("warmup", warmup, at_least=0),
+            warmup=default_warmup(planned_samples=planned_samples)
+            if warmup is None
+            else checked_integer("warmup", warmup, at_least=0),
             planned_samples=planned_samples,
             layers={name: self._limits.first_report(name, 1) for name in self._limits.declared},
             over_layers=over_layers,
         )
+        self._has_given_warmup = warmup is not None
         self._writer = SpikeWriter(trial, self._report, report_interval_s, clock=monotonic)
         self._watch: Watch | None = None
         self._state: Literal["new", "open", "left"] = "new"
@@ -207,17 +216,24 @@ class SpikeMonitor:
         model: Module,
         layers: Layers | None = None,
         axes: Axes | Mapping[str, Axes] | None = None,
+        *,
+        membranes: bool | Collection[str] = False,
     ) -> Watch:
         """Count the spikes of a model's layers until the block is left; `update()` takes them in.
 
         Call ``update()`` after each batch: all calls of a layer between two updates belong to the
         same samples. Modules in eval mode are not counted, nor is what runs inside a block ``with
-        watch.paused()`` of the watch that is returned. ValueError for unknown layers and axes.
+        watch.paused()`` of the watch that is returned. ValueError for unknown layers and axes, and
+        for membrane potentials that cannot be read.
 
         layers: paths of modules, or name -> path or module; None takes the layers declared to the
                 monitor, else all spiking layers of snnTorch, SpikingJelly, lava-dl and BindsNET
         axes:   of what layers emit, one of `probes.counting.LAYOUTS`, or layer -> axes; None
                 detects those of modules of these frameworks
+        membranes: whether membrane potentials are read as well, which give ``update`` its gaps:
+                those of all watched layers, or of the layers named. They can be read of BindsNET,
+                snnTorch and SpikingJelly. Small networks take 5 to 10 % longer for it, counting
+                included, and searches were not clearly better (`benchmarks/membrane_gap.py`)
         """
         self._refuse_unless_open("watch")
         if self._watch is not None:
@@ -226,6 +242,7 @@ class SpikeMonitor:
                 "models pass torch.nn.ModuleList([...])."
             )
         from optuna_snn.probes.layers import find_layers  # these import torch
+        from optuna_snn.probes.membranes import membrane_names
         from optuna_snn.probes.watching import Watch
 
         if layers is None:
@@ -233,11 +250,15 @@ class SpikeMonitor:
         found = find_layers(model, layers, axes)
         for layer in found:
             self._limits.first_report(layer.name, 1)  # refuses one that was not declared
-        self._watch = Watch(found)
+        self._watch = Watch(found, membrane_names(found, membranes))
         return self._watch
 
     def update(
-        self, layer: str | Mapping[str, ArrayLike] | None = None, counts: ArrayLike | None = None
+        self,
+        layer: str | Mapping[str, ArrayLike] | None = None,
+        counts: ArrayLike | None = None,
+        *,
+        gaps: ArrayLike | Mapping[str, ArrayLike] | None = None,
     ) -> None:
         """Take in the spikes of further samples, in the order in which they were presented.
 
@@ -245,19 +266,33 @@ class SpikeMonitor:
                 without both, what the watched layers fired since the last update is taken
         counts: (n_samples,) spikes of each sample, summed over the layer's neurons and over time;
                 a sequence, a NumPy array, or a tensor on any device
+        gaps:   (n_samples,) how far the layer stayed from firing in each sample, from 0 (it
+                reached the threshold) to 1 (it received nothing), or a mapping layer -> gaps where
+                counts come as one. Those of silent samples grade a violated constraint, which
+                keeps its sign (`spikes.gaps`). A layer has gaps in all updates of all trials of a
+                study or in none: graded values and others are not comparable
         Nothing is taken in if any of it is refused.
         """
         self._refuse_unless_open("update")
-        if layer is None and counts is None and self._watch is not None:
-            layer = self._watch.take()
-        batch = checked_batch(layer, counts)
+        if layer is None and counts is None and gaps is None and self._watch is not None:
+            layer, gaps = self._watch.take_with_gaps()
+        batch = checked_batch(layer, counts, gaps)
+        warmup = self._report.warmup
+        if not (self._has_given_warmup or self._report.samples_seen):
+            batch_size = max((len(values) for values, _ in batch.values()), default=0)
+            warmup = default_warmup(batch_size, self._report.planned_samples)
         layers = dict(self._report.layers)
-        for name, values in batch.items():
+        for name, (values, gaps_of_layer) in batch.items():
             known = layers.get(name) or self._limits.first_report(name, len(layers) + 1)
-            layers[name] = known.after(values, epoch=self._epoch, warmup=self._report.warmup)
+            try:
+                layers[name] = known.after(
+                    values, epoch=self._epoch, warmup=warmup, gaps=gaps_of_layer
+                )
+            except ValueError as error:
+                raise ValueError(f"Layer {name!r}: {error}.") from error
         stopped_before = self._report.stopped_layers
-        self._report = replace(self._report, layers=layers)
-        self._has_samples_in_epoch |= any(values.size for values in batch.values())
+        self._report = replace(self._report, warmup=warmup, layers=layers)
+        self._has_samples_in_epoch |= any(values.size for values, _ in batch.values())
         if self._writer.is_due or self._report.stopped_layers != stopped_before:
             self._writer.write_report(self._report)
 
@@ -285,6 +320,8 @@ class SpikeMonitor:
             if exception is None and self._watch.has_spikes_to_take:
                 _logger.warning("Spikes after the last monitor.update() were not taken in.")
         if exception is None:
+            if not self._has_given_warmup:
+                self._report = self._report.judged_whole()
             self._writer.write_results(self._report)
         else:
             self._writer.write_results_behind(exception, self._report)

@@ -24,7 +24,7 @@ class SpikeActivityPruner(BasePruner):
         >>> from optuna_snn import SpikeActivityPruner, SpikeMonitor
         >>> def objective(trial: optuna.Trial) -> float:
         ...     fires = trial.suggest_categorical("fires", [False, True])
-        ...     with SpikeMonitor(trial) as monitor:
+        ...     with SpikeMonitor(trial, planned_samples=160) as monitor:
         ...         for step in range(10):
         ...             monitor.update("output", [3 * fires] * 16)  # spikes of each sample
         ...             trial.report(0.1 * step, step)  # accuracy so far

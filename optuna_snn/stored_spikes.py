@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from optuna.trial import BaseTrial, FrozenTrial
 
+from optuna_snn.constraint_errors import set_constraint_sd
 from optuna_snn.spikes.checks import checked_real
 from optuna_snn.spikes.report import SpikeReport
 
@@ -42,6 +43,14 @@ def spike_constraints(report: SpikeReport) -> dict[str, float]:
     silent, saturated = report.constraints, report.saturation_constraints
     return {f"{CONSTRAINT_PREFIX}{name}": value for name, value in silent.items()} | {
         f"{SATURATION_PREFIX}{name}": value for name, value in saturated.items()
+    }
+
+
+def spike_constraint_sds(report: SpikeReport) -> dict[str, float]:
+    """Return the standard deviations of these constraints, by the same names."""
+    silent, saturated = report.constraint_sds, report.saturation_constraint_sds
+    return {f"{CONSTRAINT_PREFIX}{name}": sd for name, sd in silent.items()} | {
+        f"{SATURATION_PREFIX}{name}": sd for name, sd in saturated.items()
     }
 
 
@@ -106,7 +115,8 @@ class SpikeWriter:
             seen = {name: report.layers[name].activity.seen.n_samples for name in unjudged}
             raise ValueError(
                 f"No sample was judged, so there is no constraint; samples seen: {seen}, of which "
-                f"the first {report.warmup} are warm-up. Pass a smaller warmup=, or call "
+                f"the first {report.warmup} are warm-up. Pass a smaller warmup= or "
+                "planned_samples=, or call "
                 "monitor.update(layer, counts) for every batch of every declared layer."
             )
 
@@ -127,4 +137,6 @@ class SpikeWriter:
         if not isinstance(self._trial, FrozenTrial):
             for name, value in spike_constraints(report).items():
                 self._trial.set_constraint(name, value)
+            if sds := spike_constraint_sds(report):
+                set_constraint_sd(self._trial, sds)
         self.write_report(report)

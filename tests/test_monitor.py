@@ -1,5 +1,7 @@
 """What a monitor finds and says; what it writes to the trial: `test_monitor_writes.py`."""
 
+import json
+
 import numpy as np
 import optuna
 import pytest
@@ -7,7 +9,9 @@ import torch
 from optuna.trial import FixedTrial
 
 from optuna_snn.monitor import SpikeMonitor
+from optuna_snn.spikes.report import SpikeReport
 from optuna_snn.spikes.rules import RuleName
+from optuna_snn.stored_spikes import SPIKES_KEY
 
 DEAD = np.zeros(16, dtype=int)
 ALIVE = np.full(16, 9)
@@ -187,7 +191,7 @@ def test_options_out_of_range_are_refused_before_training(
 
 def test_without_a_pruner_the_monitors_own_verdict_stops_a_multi_objective_trial() -> None:
     def objective(running: optuna.Trial) -> tuple[float, float]:
-        with SpikeMonitor(running) as monitor:
+        with SpikeMonitor(running, warmup=32) as monitor:
             for _ in range(10):
                 monitor.update("output", DEAD)
                 if monitor.is_silent:
@@ -198,3 +202,33 @@ def test_without_a_pruner_the_monitors_own_verdict_stops_a_multi_objective_trial
     study.optimize(objective, n_trials=1)
     assert study.trials[0].state.name == "PRUNED"
     assert study.trials[0].constraints == {"silent/output": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "planned_samples", "warmup"),
+    [(1, None, 256), (8, None, 256), (32, None, 1024), (9999, None, 4096), (32, 1000, 250)],
+)
+def test_the_warm_up_that_is_not_given_follows_from_the_first_batch(
+    batch_size: int, planned_samples: int | None, warmup: int
+) -> None:
+    watched = trial()
+    with SpikeMonitor(watched, beta=0.1, planned_samples=planned_samples) as monitor:
+        n = 0
+        while not monitor.is_silent:
+            monitor.update({"exc": [0] * batch_size, "inh": [9] * batch_size})
+            n += batch_size
+    assert warmup + 16 <= n < max(warmup + 16 + batch_size, 2 * batch_size)
+    assert json.loads(json.dumps(watched.user_attrs[SPIKES_KEY]))["warmup"] == warmup
+
+
+def test_a_training_shorter_than_the_warm_up_that_is_not_given_is_judged_whole() -> None:
+    watched = trial()
+    with SpikeMonitor(watched) as monitor:
+        for _ in range(4):
+            monitor.update({"exc": [0, 9, 9, 9], "inh": [0, 0, 0, 0]})
+            assert not monitor.is_stopped
+        monitor.start_epoch()
+    assert watched.constraints == pytest.approx({"silent/exc": 0.15, "silent/inh": 0.9})
+    report = SpikeReport.from_json(json.loads(json.dumps(watched.user_attrs[SPIKES_KEY])))
+    assert report.warmup == 0
+    assert {f"silent/{k}": c for k, c in report.constraints.items()} == watched.constraints

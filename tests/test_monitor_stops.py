@@ -54,7 +54,7 @@ def test_a_silent_network_is_stopped_with_and_without_the_bound() -> None:
 def test_the_pruner_prunes_saturated_networks_and_leaves_a_constraint() -> None:
     def objective(trial: optuna.Trial) -> float:
         spikes = trial.suggest_int("spikes", 0, 1000)
-        with SpikeMonitor(trial, max_spikes=500, planned_samples=320) as monitor:
+        with SpikeMonitor(trial, max_spikes=500, planned_samples=320, warmup=32) as monitor:
             for _ in range(20):
                 monitor.update("output", [spikes] * 16)
                 assert trial.should_prune() == monitor.is_stopped
@@ -125,7 +125,7 @@ def test_a_network_that_dies_late_is_stopped_within_the_window(
     window: int | None, n_batches: int
 ) -> None:
     watched = FixedTrial({})
-    with SpikeMonitor(watched, window=window) as monitor:
+    with SpikeMonitor(watched, window=window, warmup=32) as monitor:
         for _ in range(315):
             monitor.update("output", ALIVE)
         assert not monitor.is_stopped

@@ -8,8 +8,10 @@ import numpy as np
 import optuna
 import pytest
 from optuna.trial import FixedTrial, create_trial
+from scipy.stats import beta
 
 from optuna_snn import monitor as monitor_module
+from optuna_snn.constraint_errors import CONSTRAINT_SD_KEY
 from optuna_snn.monitor import SpikeMonitor
 from optuna_snn.stored_spikes import SPIKES_KEY, spike_report
 
@@ -24,13 +26,17 @@ class RecordingTrial(FixedTrial):
         super().__init__({})
         self.attributes: list[dict[str, Any]] = []
         self.written_constraints: list[tuple[str, float]] = []
+        self.written_sds: list[dict[str, float]] = []
         self.is_broken = False
 
     def set_user_attr(self, key: str, value: Any) -> None:
         if self.is_broken:
             raise ConnectionError("the database is gone")
-        assert key == SPIKES_KEY
-        self.attributes.append(json.loads(json.dumps(value)))
+        if key == CONSTRAINT_SD_KEY:
+            self.written_sds.append(value)
+        else:
+            assert key == SPIKES_KEY
+            self.attributes.append(json.loads(json.dumps(value)))
         super().set_user_attr(key, value)
 
     def set_constraint(self, key: str, value: float) -> None:
@@ -65,6 +71,25 @@ def test_a_healthy_short_run_is_written_once_when_the_block_is_left(clock: Clock
         assert (trial.attributes, trial.written_constraints) == ([], [])
     assert len(trial.attributes) == 1
     assert trial.written_constraints == [("silent/output", -0.1)]
+    assert list(map(list, trial.written_sds)) == [["silent/output"]]
+
+
+def test_the_error_of_a_constraint_follows_from_the_samples_that_it_rests_on() -> None:
+    for n_batches, n_silent in [(1, 0), (1, 3), (1, 16), (40, 3), (40, 16)]:
+        trial = RecordingTrial()
+        with SpikeMonitor(trial, warmup=0, rule="record") as monitor:
+            for _ in range(n_batches):
+                monitor.update("output", np.arange(16) >= n_silent)
+        n, k = 16 * n_batches, n_silent * n_batches
+        share = beta(k + 1, n - k + 1)  # what is known of it after n samples
+        assert trial.written_sds == [{"silent/output": pytest.approx(share.std())}]
+
+
+def test_without_a_judged_sample_no_error_is_written() -> None:
+    trial = RecordingTrial()
+    with pytest.raises(optuna.TrialPruned), SpikeMonitor(trial):
+        raise optuna.TrialPruned
+    assert (trial.written_constraints, trial.written_sds) == ([], [])
 
 
 def test_the_report_is_written_when_the_verdict_turns_and_not_again_unchanged() -> None:
@@ -152,7 +177,10 @@ def test_a_run_without_a_judged_sample_is_an_error(
     layers: list[str] | None, updates: list[tuple[str, Any]], complaint: str
 ) -> None:
     trial = RecordingTrial()
-    with pytest.raises(ValueError, match=complaint), SpikeMonitor(trial, layers=layers) as monitor:
+    with (
+        pytest.raises(ValueError, match=complaint),
+        SpikeMonitor(trial, layers=layers, warmup=32) as monitor,
+    ):
         for layer, counts in updates:
             monitor.update(layer, counts)
     judged = [(f"silent/{layer}", -0.1) for layer, counts in updates if len(counts) > 32]

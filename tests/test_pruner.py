@@ -35,6 +35,7 @@ def toy_objective(trial: optuna.Trial, report_interval_s: float = 10.0) -> float
         trial,
         beta=0.2,
         planned_samples=320,
+        warmup=32,
         layers=["output"],
         report_interval_s=report_interval_s,
     ) as monitor:
@@ -112,7 +113,7 @@ def test_a_trial_without_a_monitor_is_left_to_the_wrapped_pruner(answer: bool) -
 
 def test_accuracy_is_pruned_by_the_wrapped_pruner_while_the_network_fires() -> None:
     def objective(trial: optuna.Trial) -> float:
-        with SpikeMonitor(trial) as monitor:
+        with SpikeMonitor(trial, warmup=32) as monitor:
             for step in range(5):
                 monitor.update("output", [3] * 16)
                 trial.report(trial.number, step)

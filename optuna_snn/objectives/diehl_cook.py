@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
@@ -35,7 +35,9 @@ import torch
 from numpy.typing import NDArray
 
 from optuna_snn.backends import bindsnet
+from optuna_snn.probes.membranes import PeakRecorder, bindsnet_membrane
 from optuna_snn.spikes.checks import checked_integer, checked_real
+from optuna_snn.spikes.gaps import gaps_of
 
 __all__ = ["DiehlCookConfig", "DiehlCookNetwork", "LayerSpikes"]
 
@@ -111,10 +113,12 @@ class LayerSpikes:
     """What the layers of a network fired in a batch.
 
     excitatory, inhibitory: (n_steps, n_samples, n_neurons) bool
+    depolarisation: layer -> (n_samples,) of `probes.membranes`; None where it was not read
     """
 
     excitatory: NDArray[np.bool_]
     inhibitory: NDArray[np.bool_]
+    depolarisation: Mapping[str, NDArray[np.float32]] | None = None
 
     @property
     def counts(self) -> dict[str, NDArray[np.int64]]:
@@ -123,6 +127,14 @@ class LayerSpikes:
             "excitatory": self.excitatory.sum(axis=(0, 2)),
             "inhibitory": self.inhibitory.sum(axis=(0, 2)),
         }
+
+    @property
+    def gaps(self) -> dict[str, NDArray[np.float64]] | None:
+        """Layer -> (n_samples,) how far it stayed from firing; None where it was not read."""
+        if self.depolarisation is None:
+            return None
+        counts = self.counts
+        return {name: gaps_of(d, counts[name]) for name, d in self.depolarisation.items()}
 
 
 class DiehlCookNetwork:
@@ -167,30 +179,54 @@ class DiehlCookNetwork:
         thresholds: NDArray[np.float32] = (layer.thresh + layer.theta).cpu().numpy()
         return thresholds
 
-    def learn(self, spikes: NDArray[np.bool_], rng: np.random.Generator) -> LayerSpikes:
-        """Present input spikes (n_steps, n_samples, n_inputs) with learning on."""
-        return self._present(spikes, rng, is_learning=True)
+    def learn(
+        self,
+        spikes: NDArray[np.bool_],
+        rng: np.random.Generator,
+        *,
+        reads_membranes: bool = False,
+    ) -> LayerSpikes:
+        """Present input spikes (n_steps, n_samples, n_inputs) with learning on.
+
+        reads_membranes: whether the depolarisation is read as well, which changes nothing else
+        """
+        return self._present(spikes, rng, is_learning=True, reads_membranes=reads_membranes)
 
     def respond(self, spikes: NDArray[np.bool_], rng: np.random.Generator) -> LayerSpikes:
         """Present input spikes with learning off: weights and thresholds stay as they are."""
         return self._present(spikes, rng, is_learning=False)
 
     def _present(
-        self, spikes: NDArray[np.bool_], rng: np.random.Generator, *, is_learning: bool
+        self,
+        spikes: NDArray[np.bool_],
+        rng: np.random.Generator,
+        *,
+        is_learning: bool,
+        reads_membranes: bool = False,
     ) -> LayerSpikes:
         n_steps, n_samples, _ = spikes.shape
         recorders = {
             name: _SpikeRecorder(self._layers[name], n_steps, n_samples)
             for name in ("excitatory", "inhibitory")
         }
-        self._network.monitors = recorders
+        peaks = {
+            name: PeakRecorder(bindsnet_membrane(self._layers[name]))
+            for name in recorders
+            if reads_membranes
+        }
+        self._network.monitors = recorders | {f"{name} peak": each for name, each in peaks.items()}
         self._network.train(is_learning)
         inputs = torch.tensor(spikes, device=self._device)  # a copy: BindsNET clears its last step
         seed = int(rng.integers(2**63))
         with torch.inference_mode(), _seeded_global_generator(seed, self._device):
             self._network.run({"input": inputs}, time=n_steps)
             self._network.reset_state_variables()
-        return LayerSpikes(**{name: each.spikes.cpu().numpy() for name, each in recorders.items()})
+            depolarisation = {name: each.taken_on_host() for name, each in peaks.items()}
+        self._network.monitors = recorders
+        return LayerSpikes(
+            **{name: each.spikes.cpu().numpy() for name, each in recorders.items()},
+            depolarisation=depolarisation if reads_membranes else None,
+        )
 
 
 class _SpikeRecorder:

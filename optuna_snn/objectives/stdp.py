@@ -84,11 +84,13 @@ class TrainedBatch:
     """The network after a batch, and what it fired in it.
 
     counts: layer -> (n_samples,) spikes of each sample
+    gaps:   layer -> (n_samples,) how far it stayed from firing, if that was asked for
     """
 
     network: DiehlCookNetwork
     is_first_of_epoch: bool
     counts: Mapping[str, NDArray[np.int64]]
+    gaps: Mapping[str, NDArray[np.float64]] | None = None
 
 
 class STDPObjective:
@@ -123,6 +125,8 @@ class STDPObjective:
             the space, or all_activity where there is none.
         seed: With the trial's number it determines all randomness; None draws from the system.
         alpha, beta, rule, delta, warmup, min_samples: See `SpikeMonitor`.
+        membranes: Whether membrane potentials grade the constraints of silent layers
+            (`spikes.gaps`); the same in all trials of a study.
 
     Raises:
         ValueError: An argument is out of range or contradicts another.
@@ -141,8 +145,9 @@ class STDPObjective:
         beta: PerLayer = 0.1,
         rule: RuleName = "sequential",
         delta: float = 1e-3,
-        warmup: int = 32,
+        warmup: int | None = None,
         min_samples: int = 16,
+        membranes: bool = False,
     ) -> None:
         bindsnet.load()
         if decoder is not None and "decoder" in space:
@@ -152,6 +157,7 @@ class STDPObjective:
         self._setup = STDPSetup() if setup is None else setup
         self._defaults = STDPConfig() if decoder is None else STDPConfig(decoder=decoder)
         self._seed = None if seed is None else checked_integer("seed", seed, at_least=0)
+        self._reads_membranes = membranes
         self._watch = partial(
             SpikeMonitor,
             alpha=alpha,
@@ -184,10 +190,12 @@ class STDPObjective:
         with self._watch(
             trial, planned_samples=config.n_epochs * len(self._split.train)
         ) as monitor:
-            for batch in train_stdp(config, self._split.train, self._setup, rng):
+            for batch in train_stdp(
+                config, self._split.train, self._setup, rng, membranes=self._reads_membranes
+            ):
                 if batch.is_first_of_epoch:
                     monitor.start_epoch()
-                monitor.update(batch.counts)
+                monitor.update(batch.counts, gaps=batch.gaps)
                 if trial.should_prune():
                     raise optuna.TrialPruned(monitor.verdict or "The wrapped pruner stopped it.")
         trained_at = perf_counter()
@@ -222,11 +230,17 @@ def retrain(
 
 
 def train_stdp(
-    config: STDPConfig, samples: Samples, setup: STDPSetup, rng: np.random.Generator
+    config: STDPConfig,
+    samples: Samples,
+    setup: STDPSetup,
+    rng: np.random.Generator,
+    *,
+    membranes: bool = False,
 ) -> Iterator[TrainedBatch]:
     """Train a new network on the samples, shuffled in each epoch; yields after each batch.
 
     All batches carry the same network, which goes on learning when the next one is asked for.
+    membranes: whether the gaps of the batches are read as well
     """
     network = DiehlCookNetwork(
         config.network, n_inputs=samples.images.shape[1], rng=rng, device=setup.device
@@ -235,8 +249,8 @@ def train_stdp(
         order = rng.permutation(len(samples))
         for start in range(0, len(order), setup.batch_size):
             images = samples.images[order[start : start + setup.batch_size]]
-            fired = network.learn(_encode(images, setup, rng), rng)
-            yield TrainedBatch(network, is_first_of_epoch=start == 0, counts=fired.counts)
+            fired = network.learn(_encode(images, setup, rng), rng, reads_membranes=membranes)
+            yield TrainedBatch(network, start == 0, fired.counts, fired.gaps)
 
 
 def decode(

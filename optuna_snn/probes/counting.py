@@ -34,6 +34,11 @@ N_BOUNDS = 2
 TOLERANCE = 1e-5
 """A hundred times the relative error of float32: enough for potentials of up to about 100."""
 
+CHUNK_VALUES = 2**18
+CHUNK_STEPS = 64
+"""Steps are kept until there are as many of them, or of their values, and counted together: a
+copy costs a fifth of a count where layers are small, which is where the cost would be felt."""
+
 
 @dataclass(frozen=True)
 class BatchCount:
@@ -104,16 +109,24 @@ def total(counts: Sequence[BatchCount]) -> BatchCount:
     )
 
 
-def to_host(counts: Sequence[BatchCount]) -> NDArray[np.float32]:
-    """(n_layers, n_samples + 2): counts and bounds of layers with equally many samples.
+def to_host(
+    counts: Sequence[BatchCount], peaks: Sequence[Tensor] = ()
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The counts and bounds of layers with equally many samples, and what else is asked for.
 
-    This waits for the device, once.
+    peaks: (n_samples,) each; of layers too, not necessarily of all
+
+    Returns (n_layers, n_samples + 2) and (n_peaks, n_samples). This waits for the device, once.
     """
     device = counts[0].counts.device
     pieces = [piece.to(device) for each in counts for piece in (each.counts, each.bounds)]
-    table: NDArray[np.float32] = torch.cat(pieces).cpu().numpy().reshape(len(counts), -1)
+    others = [peak.to(device, torch.float32) for peak in peaks]
+    values: NDArray[np.float32] = torch.cat([*pieces, *others]).cpu().numpy()
+    n_samples = counts[0].n_samples
+    n_values = len(counts) * (n_samples + N_BOUNDS)
+    table = values[:n_values].reshape(len(counts), -1)
     np.rint(table[:, :-N_BOUNDS], out=table[:, :-N_BOUNDS])
-    return table
+    return table, values[n_values:].reshape(len(peaks), n_samples)
 
 
 def complaint(bounds: NDArray[np.float32]) -> str | None:

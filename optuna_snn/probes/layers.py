@@ -105,7 +105,7 @@ def find_layers(
 
 def known_axes(module: nn.Module) -> Axes | None:
     """Return the axes of what the module emits, None if its class does not tell."""
-    for package, name in _classes(module):
+    for package, name in classes_of(module):
         if package == "lava":
             return "batch ... time"
         if package == "spikingjelly":
@@ -121,7 +121,7 @@ def spiking_paths(model: nn.Module) -> list[str]:
 
 
 def _looks_spiking(module: nn.Module) -> bool:
-    names = {name for _, name in _classes(module)}
+    names = {name for _, name in classes_of(module)}
     if names & NOT_SPIKING:
         return False
     modules = [each.__module__ + "." for each in type(module).__mro__]
@@ -129,7 +129,7 @@ def _looks_spiking(module: nn.Module) -> bool:
         return getattr(module, "neuron", None) is not None
     if any(each.startswith(SPIKINGJELLY_NEURONS) for each in modules):
         return known_axes(module) is not None
-    return any(each in KNOWN_AXES for each in _classes(module))
+    return any(each in KNOWN_AXES for each in classes_of(module))
 
 
 def _named_modules(model: nn.Module, layers: Layers | None) -> dict[str, nn.Module]:
@@ -223,10 +223,10 @@ def _monitors(name: str, module: nn.Module, model: nn.Module) -> dict[str, Any]:
 
 
 def _is_of_bindsnet(module: nn.Module) -> bool:
-    return ("bindsnet", "Nodes") in _classes(module)
+    return ("bindsnet", "Nodes") in classes_of(module)
 
 
-def _classes(module: nn.Module) -> Iterator[tuple[str, str]]:
+def classes_of(module: nn.Module) -> Iterator[tuple[str, str]]:
     """(package, name) of the module's class and of those it derives from, the nearest first."""
     for each in type(module).__mro__:
         yield each.__module__.partition(".")[0], each.__name__

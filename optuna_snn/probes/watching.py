@@ -7,7 +7,7 @@ False) is not counted, nor is what gradient checkpointing runs again in the back
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from optuna_snn.probes.counting import (
+    CHUNK_STEPS,
+    CHUNK_VALUES,
     N_BOUNDS,
     BatchCount,
     complaint,
@@ -26,22 +28,21 @@ from optuna_snn.probes.counting import (
     total,
 )
 from optuna_snn.probes.layers import WatchedLayer, known_axes
-
-CHUNK_VALUES = 2**18
-CHUNK_STEPS = 64
-"""Steps are kept until there are as many of them, or of their values, and counted together: a
-copy costs a fifth of a count where layers are small, which is where the cost would be felt."""
+from optuna_snn.probes.membranes import PeakRecorder, membrane_of
+from optuna_snn.spikes.gaps import Gaps, gaps_of
 
 
 class Watch:
     """Counts the spikes of layers from when it is made until `remove`.
 
     It is what ``SpikeMonitor.watch`` returns; the monitor removes it when its block is left.
+    membranes: names of the layers whose membrane potentials are read, too; ValueError for one of
+        which they cannot be
     """
 
-    def __init__(self, layers: Sequence[WatchedLayer]) -> None:
+    def __init__(self, layers: Sequence[WatchedLayer], membranes: Collection[str] = ()) -> None:
         self._layers = tuple(layers)
-        self._recorders = [_Recorder(layer) for layer in layers]
+        self._recorders = [_Recorder(layer, layer.name in membranes) for layer in layers]
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         for layer, recorder in zip(self._layers, self._recorders, strict=True):
             if layer.monitors is None:
@@ -60,9 +61,14 @@ class Watch:
         return any(recorder.has_run for recorder in self._recorders)
 
     def take(self) -> dict[str, NDArray[np.float32]]:
-        """Layer -> (n_samples,) spikes of each sample since the last take.
+        """Layer -> (n_samples,) spikes of each sample since the last take (`take_with_gaps`)."""
+        return self.take_with_gaps()[0]
 
-        This waits for the device, once.
+    def take_with_gaps(self) -> tuple[dict[str, NDArray[np.float32]], dict[str, Gaps]]:
+        """Layer -> (n_samples,) spikes of each sample since the last take, and its gaps.
+
+        Gaps are those of the layers whose membrane potentials are read; that of a sample with a
+        spike is 0, for the threshold was reached. This waits for the device, once.
 
         Raises ValueError if a layer did not run, emitted something else than zeros and ones, or
         if layers saw different numbers of samples. What was counted is gone then, too.
@@ -86,7 +92,12 @@ class Watch:
                 f"were taken to be { {layer.name: layer.axes for layer in self._layers} }; "
                 "declare what they are: monitor.watch(model, axes={...})."
             )
-        table = to_host(list(ran.values()))
+        peaks = {
+            layer.name: peak
+            for layer, recorder in zip(self._layers, self._recorders, strict=True)
+            if (peak := recorder.take_peak()) is not None
+        }
+        table, depolarisation = to_host([*ran.values()], [*peaks.values()])
         for name, bounds in zip(ran, table[:, -N_BOUNDS:], strict=True):
             if problem := complaint(bounds):
                 raise ValueError(
@@ -95,7 +106,10 @@ class Watch:
                     "monitor.watch(model, layers=[...]); for graded spikes count what you call a "
                     "spike and pass monitor.update(layer, counts)."
                 )
-        return dict(zip(ran, table[:, :-N_BOUNDS], strict=True))
+        taken = dict(zip(ran, table[:, :-N_BOUNDS], strict=True))
+        return taken, {
+            name: gaps_of(d, taken[name]) for name, d in zip(peaks, depolarisation, strict=True)
+        }
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -139,8 +153,9 @@ class _Recorder:
     Copied or pickled with the model that it is attached to, it becomes inert.
     """
 
-    def __init__(self, layer: WatchedLayer) -> None:
+    def __init__(self, layer: WatchedLayer, reads_membrane: bool) -> None:
         self.is_paused = False
+        self._peak = PeakRecorder(membrane_of(layer)) if reads_membrane else None
         self.has_run = False
         self._n_samples = 0
         self._layer = layer
@@ -164,6 +179,8 @@ class _Recorder:
         spikes = output[0] if isinstance(output, tuple | list) and output else output
         if isinstance(spikes, Tensor):
             self._count(spikes.detach())
+            if self._peak is not None:
+                self._peak.record()
         else:
             raise TypeError(
                 f"Layer {self._layer.name!r}, {type(module).__name__}, returned "
@@ -177,6 +194,8 @@ class _Recorder:
         if not self.is_paused and self._layer.module.training:
             spikes: Any = self._layer.module.s
             self._count(spikes.detach())
+            if self._peak is not None:
+                self._peak.record()
 
     def reset_state_variables(self) -> None:
         """BindsNET calls this at each reset, which is before `take` as a rule: nothing to do."""
@@ -186,6 +205,10 @@ class _Recorder:
         self._count_steps()
         counted, self._counted, self.has_run = self._counted, [], False
         return total(counted) if counted else None
+
+    def take_peak(self) -> Tensor | None:
+        """Return the depolarisation since the last take; None where it is not read."""
+        return None if self._peak is None else self._peak.take()
 
     def _count(self, spikes: Tensor) -> None:
         if self._n_steps and spikes.shape == self._shape and spikes.dtype == self._dtype:

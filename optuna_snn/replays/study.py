@@ -142,7 +142,7 @@ def replay(
         >>> from optuna_snn import SpikeMonitor, replay
         >>> def objective(trial: optuna.Trial) -> float:
         ...     n_silent = trial.suggest_int("n_silent", 0, 8)  # of the eight samples of a batch
-        ...     with SpikeMonitor(trial, rule="record", planned_samples=800) as monitor:
+        ...     with SpikeMonitor(trial, rule="record", warmup=32) as monitor:
         ...         for _ in range(100):
         ...             monitor.update("output", [0] * n_silent + [9] * (8 - n_silent))
         ...     return 1 - n_silent / 8

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from optuna_snn.spikes.checks import checked_real, is_count
+from optuna_snn.spikes.gaps import Gaps
 from optuna_snn.spikes.tally import Counts, Tally
 from optuna_snn.spikes.trace import Trace
 from optuna_snn.spikes.window import Window
@@ -29,6 +30,7 @@ class LayerActivity:
     window:     the samples that are judged, those of the warm-up left out
     seen:       all samples, whichever epoch, warm-up included
     trace:      the same in the order of time; the first of them only where they are very many
+    has_gaps:   whether the samples came with gaps (`gaps`), as all of a layer do or none
     """
 
     alpha: int
@@ -36,6 +38,7 @@ class LayerActivity:
     window: Window = field(default_factory=Window)
     seen: Tally = field(default_factory=Tally)
     trace: Trace = field(default_factory=Trace)
+    has_gaps: bool = False
 
     @property
     def epoch(self) -> int:
@@ -47,29 +50,60 @@ class LayerActivity:
         """The judged samples: of that epoch, or the last of them where the window slides."""
         return self.window.judged
 
-    def after(self, counts: Counts, *, epoch: int, warmup: int) -> LayerActivity:
+    @property
+    def mean_gap(self) -> float | None:
+        """Mean gap of the judged silent samples; None where no gaps are known."""
+        n_silent = self.judged.n_silent
+        return self.window.judged_gap / n_silent if self.has_gaps and n_silent else None
+
+    def after(
+        self, counts: Counts, *, epoch: int, warmup: int, gaps: Gaps | None = None
+    ) -> LayerActivity:
         """Return the activity with further samples.
 
         The first `warmup` samples of the layer are seen but not judged. The judged window starts
         anew with the first judged sample of a later epoch, and not before: an epoch that has just
         begun leaves the window of the one before in place.
-        counts: (n_samples,), in the order the samples were presented
+        counts, gaps: (n_samples,), in the order the samples were presented
+
+        Raises ValueError for samples with gaps after samples without, or the other way round.
         """
+        has_gaps = gaps is not None if counts.size else self.has_gaps
+        if has_gaps != self.has_gaps and self.seen.n_samples:
+            raise ValueError(
+                "samples with gaps and samples without cannot be judged together; "
+                "pass gaps in all updates of a layer or in none"
+            )
         alpha, most = self.alpha, self.max_spikes
-        to_judge = counts[max(0, warmup - self.seen.n_samples) :]
+        n_unjudged = max(0, warmup - self.seen.n_samples)
         return replace(
             self,
-            window=self.window.after(to_judge, epoch=epoch, alpha=alpha, max_spikes=most),
+            has_gaps=has_gaps,
+            window=self.window.after(
+                counts[n_unjudged:],
+                epoch=epoch,
+                alpha=alpha,
+                max_spikes=most,
+                gaps=None if gaps is None else gaps[n_unjudged:],
+            ),
             seen=self.seen.after(counts, alpha, most),
             trace=self.trace.after(counts, epoch=epoch, alpha=alpha, max_spikes=most),
         )
 
+    def judged_whole(self) -> LayerActivity:
+        """Return the activity with all its samples judged, as one epoch and without their gaps."""
+        epoch = self.window.epoch
+        whole = Window(epoch=epoch, number=epoch, judged=self.seen)
+        return replace(self, window=whole, has_gaps=False)
+
     def to_json(self) -> dict[str, Any]:
         """Return the activity as JSON values."""
+        window = self.window.to_json()
         return {
             "alpha": self.alpha,
             "max_spikes": self.max_spikes,
-            **self.window.to_json(),
+            **window,
+            "gaps": window["gaps"] if self.has_gaps else None,
             "seen": self.seen.to_json(),
             "trace": self.trace.to_json(),
         }
@@ -78,7 +112,8 @@ class LayerActivity:
     def from_json(value: dict[str, Any]) -> LayerActivity:
         """Return the activity that `to_json` wrote; ValueError for anything else.
 
-        What was stored before there was a max_spikes has no such entry, and no saturated samples.
+        What was stored before there was a max_spikes has no such entry, and no saturated samples;
+        before gaps could be read, no entry "gaps".
         """
         alpha, most = value.get("alpha"), value.get("max_spikes")
         if not (is_count(alpha) and alpha >= 1):
@@ -91,6 +126,7 @@ class LayerActivity:
             window=Window.from_json(value),
             seen=Tally.from_json(value.get("seen")),
             trace=Trace.from_json(value.get("trace", [])),
+            has_gaps=value.get("gaps") is not None,
         )
         for tally in (activity.judged, activity.seen):
             if tally.n_silent_under(alpha) not in (None, tally.n_silent):
@@ -140,7 +176,7 @@ def checked_counts(counts: ArrayLike, layer: str) -> Counts:
     ValueError for other shapes and values. The caller's array is not kept.
     """
     try:
-        array = np.array(_on_host(counts))
+        array = np.array(on_host(counts))
     except (TypeError, ValueError) as error:  # ragged lists; dtypes that NumPy lacks (bfloat16)
         raise ValueError(
             f"Spike counts of layer {layer!r} cannot be read as an array: {error}. "
@@ -168,6 +204,6 @@ def checked_counts(counts: ArrayLike, layer: str) -> Counts:
     return values
 
 
-def _on_host(counts: Any) -> Any:
+def on_host(counts: Any) -> Any:
     """Return the values of a tensor as a NumPy array, anything else as it is."""
     return counts.detach().cpu().numpy() if hasattr(counts, "detach") else counts

@@ -13,7 +13,14 @@ from typing import Any, Literal, assert_never, get_args
 
 from optuna_snn.spikes.activity import LayerActivity
 from optuna_snn.spikes.checks import is_count
-from optuna_snn.spikes.rules import RuleName, SilenceRule, checked_rule, checked_rule_name
+from optuna_snn.spikes.gaps import Gaps, graded
+from optuna_snn.spikes.rules import (
+    RuleName,
+    SilenceRule,
+    checked_rule,
+    checked_rule_name,
+    share_sd,
+)
 from optuna_snn.spikes.tally import Counts
 
 JSON_VERSION = 1
@@ -56,13 +63,36 @@ class LayerReport:
 
     @property
     def constraint(self) -> float | None:
-        """Silent share - beta of the judged window; None if no sample was judged."""
-        return self._excess(self.activity.judged.n_silent)
+        """Silent share - beta of the judged window, graded by its gaps (`gaps.graded`).
+
+        None if no sample was judged.
+        """
+        excess = self._excess(self.activity.judged.n_silent)
+        return None if excess is None else graded(excess, self.activity.mean_gap)
 
     @property
     def saturation_constraint(self) -> float | None:
         """Saturated share - beta; None without the bound, or if no sample was judged."""
         return None if self.max_spikes is None else self._excess(self.activity.judged.n_saturated)
+
+    @property
+    def constraint_sd(self) -> float | None:
+        """Standard deviation of `constraint`, by the number of samples that it rests on."""
+        return self._error(self.constraint, self.activity.judged.n_silent)
+
+    @property
+    def saturation_constraint_sd(self) -> float | None:
+        """Likewise, that of `saturation_constraint`."""
+        return self._error(self.saturation_constraint, self.activity.judged.n_saturated)
+
+    def _error(self, constraint: float | None, n: int) -> float | None:
+        n_samples = self.activity.judged.n_samples
+        if constraint is None:
+            return None
+        # Gaps stretch the share's excess.
+        excess = self.rule.excess(n_samples, n)
+        stretch = constraint / excess if excess > 0 else 1.0
+        return share_sd(n_samples, n) * stretch
 
     def _is_found(self, n: int) -> bool:
         window = self.activity.window
@@ -72,9 +102,12 @@ class LayerReport:
         n_samples = self.activity.judged.n_samples
         return self.rule.excess(n_samples, n) if n_samples else None
 
-    def after(self, counts: Counts, *, epoch: int, warmup: int) -> LayerReport:
-        """Return the report with further samples; counts: (n_samples,)."""
-        return replace(self, activity=self.activity.after(counts, epoch=epoch, warmup=warmup))
+    def after(
+        self, counts: Counts, *, epoch: int, warmup: int, gaps: Gaps | None = None
+    ) -> LayerReport:
+        """Return the report with further samples; counts, gaps: (n_samples,)."""
+        activity = self.activity.after(counts, epoch=epoch, warmup=warmup, gaps=gaps)
+        return replace(self, activity=activity)
 
 
 @dataclass(frozen=True)
@@ -135,7 +168,7 @@ class SpikeReport:
 
     @property
     def constraints(self) -> dict[str, float]:
-        """Silent share - beta of each layer that has judged samples.
+        """Silent share - beta, graded by gaps where known, of each layer with judged samples.
 
         With over_layers="all" the least of them as "all", once every layer has judged samples.
         """
@@ -151,6 +184,34 @@ class SpikeReport:
                 if layer.max_spikes is not None
             }
         )
+
+    @property
+    def constraint_sds(self) -> dict[str, float]:
+        """Standard deviation of each of `constraints`, by the samples that it rests on."""
+        layers = self.layers.items()
+        return self._sds_over_layers(
+            {name: layer.constraint for name, layer in layers},
+            {name: layer.constraint_sd for name, layer in layers},
+        )
+
+    @property
+    def saturation_constraint_sds(self) -> dict[str, float]:
+        """The same of `saturation_constraints`."""
+        layers = [(k, layer) for k, layer in self.layers.items() if layer.max_spikes is not None]
+        return self._sds_over_layers(
+            {name: layer.saturation_constraint for name, layer in layers},
+            {name: layer.saturation_constraint_sd for name, layer in layers},
+        )
+
+    def judged_whole(self) -> SpikeReport:
+        """Return the report without a warm-up, where that left no sample of any layer to judge."""
+        if any(layer.constraint is not None for layer in self.layers.values()):
+            return self
+        layers = {
+            name: replace(layer, activity=layer.activity.judged_whole())
+            for name, layer in self.layers.items()
+        }
+        return replace(self, warmup=0, layers=layers)
 
     @property
     def verdict(self) -> str | None:
@@ -191,6 +252,15 @@ class SpikeReport:
             return known
         is_complete = bool(known) and len(known) == len(values)
         return {"all": min(known.values())} if is_complete else {}
+
+    def _sds_over_layers(
+        self, values: Mapping[str, float | None], sds: Mapping[str, float | None]
+    ) -> dict[str, float]:
+        known = {name: sd for name, sd in sds.items() if sd is not None}
+        if self.over_layers == "any" or not self._over_layers(values):
+            return known if self.over_layers == "any" else {}
+        least = min(known, key=lambda name: values[name] or 0.0)
+        return {"all": known[least]}
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values, a few thousand characters a layer."""

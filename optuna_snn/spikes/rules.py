@@ -146,6 +146,16 @@ def checked_rule_name(name: object) -> RuleName:
     raise ValueError(f"rule must be one of {', '.join(RULE_NAMES)}; got {name!r}.")
 
 
+def share_sd(n_samples: int, n_silent: int) -> float:
+    """Return the standard deviation of a silent share that n_silent of n_samples tell of.
+
+    That of its posterior under a uniform prior, Beta(k + 1, n - k + 1), so that it is positive for
+    a dead layer as well. Samples that are silent together tell less than that.
+    """
+    a, b = n_silent + 1, n_samples - n_silent + 1
+    return math.sqrt(a * b / (a + b + 1)) / (a + b)
+
+
 def declining_share(position: int) -> float:
     """Return 6 / (pi^2 position^2): shares of an error over positions 1, 2, ... that sum to 1.
 

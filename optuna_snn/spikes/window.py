@@ -17,10 +17,12 @@ the epoch. Two things follow:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optuna_snn.spikes.checks import is_count
+from optuna_snn.spikes.gaps import Gaps, sum_of_silent
 from optuna_snn.spikes.tally import Counts, Tally
 
 
@@ -33,6 +35,7 @@ class Window:
     number: of the window in the trial, counted from 1: the epoch, or h where the window slides
     judged: all samples of the window
     newest: those of half h; empty where the window does not slide
+    judged_gap, newest_gap: sums of the gaps of their silent samples; 0 where none are known
     """
 
     size: int | None = None
@@ -40,33 +43,59 @@ class Window:
     number: int = 1
     judged: Tally = field(default_factory=Tally)
     newest: Tally = field(default_factory=Tally)
+    judged_gap: float = 0.0
+    newest_gap: float = 0.0
 
     def after(
-        self, counts: Counts, *, epoch: int, alpha: int, max_spikes: int | None = None
+        self,
+        counts: Counts,
+        *,
+        epoch: int,
+        alpha: int,
+        max_spikes: int | None = None,
+        gaps: Gaps | None = None,
     ) -> Window:
-        """Return the window after further samples of an epoch; counts: (n_samples,), in order.
+        """Return the window after further samples of an epoch, in order.
 
+        counts, gaps: (n_samples,)
         Without a sample it stays as it is, also in a later epoch.
         """
         if counts.size == 0:
             return self
         window = self if epoch == self.epoch else self._opened(epoch)
         if window.size is None:
-            return replace(window, judged=window.judged.after(counts, alpha, max_spikes))
+            return replace(
+                window,
+                judged=window.judged.after(counts, alpha, max_spikes),
+                judged_gap=window.judged_gap + sum_of_silent(gaps, counts < alpha),
+            )
         half = window.size // 2
         while counts.size:
             if window.newest.n_samples == half:
-                window = replace(
-                    window, number=window.number + 1, judged=window.newest, newest=Tally()
-                )
+                window = window._advanced()
             room = half - window.newest.n_samples
+            now, gaps_now = counts[:room], None if gaps is None else gaps[:room]
+            gap = sum_of_silent(gaps_now, now < alpha)
             window = replace(
                 window,
-                judged=window.judged.after(counts[:room], alpha, max_spikes),
-                newest=window.newest.after(counts[:room], alpha, max_spikes),
+                judged=window.judged.after(now, alpha, max_spikes),
+                newest=window.newest.after(now, alpha, max_spikes),
+                judged_gap=window.judged_gap + gap,
+                newest_gap=window.newest_gap + gap,
             )
-            counts = counts[room:]
+            counts, gaps = counts[room:], None if gaps is None else gaps[room:]
         return window
+
+    def _advanced(self) -> Window:
+        """The window of the next half, which begins."""
+        return replace(
+            self,
+            number=self.number + 1,
+            judged=self.newest,
+            newest=Tally(),
+            judged_gap=self.newest_gap,
+            newest_gap=0.0,
+        )
 
     def _opened(self, epoch: int) -> Window:
         """The empty window of a later epoch; a half without a sample has not been used up."""
@@ -81,14 +110,20 @@ class Window:
             "epoch": self.epoch,
             "judged": self.judged.to_json(),
             "window": None if self.size is None else sliding,
+            "gaps": [self.judged_gap, self.newest_gap],
         }
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> Window:
         """Return the window that `to_json` wrote; ValueError for anything else.
 
-        What was stored before windows could slide has no entry "window".
+        What was stored before windows could slide has no entry "window", and without gaps none
+        "gaps".
         """
+        return Window._counted_from_json(value)._with_gaps(value.get("gaps"))
+
+    @staticmethod
+    def _counted_from_json(value: dict[str, Any]) -> Window:
         epoch, judged, sliding = value.get("epoch"), value.get("judged"), value.get("window")
         if not (is_count(epoch) and epoch >= 1):
             raise ValueError(f"epoch must be an integer >= 1, got {epoch!r}")
@@ -114,3 +149,19 @@ class Window:
                 f"a window of size {size}"
             )
         return window
+
+    def _with_gaps(self, gaps: object) -> Window:
+        """The window with the sums of gaps that were stored, or without if there are none."""
+        if gaps is None:
+            return self
+        if not (isinstance(gaps, list) and len(gaps) == 2 and all(map(_is_sum, gaps))):
+            raise ValueError(f"gaps must be null or two sums >= 0, got {gaps!r:.99}")
+        judged_gap, newest_gap = map(float, gaps)
+        pairs = ((judged_gap, self.judged), (newest_gap, self.newest))
+        if newest_gap > judged_gap or any(gap > tally.n_silent for gap, tally in pairs):
+            raise ValueError(f"gaps of {gaps!r} do not fit the silent samples of the window")
+        return replace(self, judged_gap=judged_gap, newest_gap=newest_gap)
+
+
+def _is_sum(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf

@@ -1,5 +1,6 @@
 """The benchmark of early stopping asks what the rules ask, when they are asked."""
 
+import math
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -29,6 +30,7 @@ from benchmarks.early_stopping import (
     write,
 )
 from optuna_snn.spikes.rules import SilenceRule
+from optuna_snn.spikes.warmup import default_warmup
 from tests.helpers import repeatable
 
 RULES = [
@@ -92,8 +94,10 @@ def test_dead_networks_are_stopped_as_in_the_papers_experiments() -> None:
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_ours_stops_dead_networks_after_warm_up_and_minimum(setting: Setting) -> None:
-    dead = np.arange(setting.epoch_size + 1)[np.newaxis]
-    assert spent(watches(setting)["sequential"], dead)[0].tolist() == [32 + 16]
+    n = setting.epoch_size
+    dead, warmup = np.arange(n + 1)[np.newaxis], default_warmup(16, n)
+    first_look = 16 * math.ceil((warmup + 16) / 16)
+    assert spent(watches(setting)["sequential"], dead)[0].tolist() == [first_look]
 
 
 def test_silent_samples_come_with_their_share() -> None:

@@ -19,7 +19,13 @@ def network(trial: optuna.Trial, rule: str = "record") -> float:
     """Of each batch, n_silent samples are silent; those that fire more are better."""
     n_silent = trial.suggest_int("n_silent", 0, BATCH)
     if trial.suggest_categorical("has_monitor", [True, False]):
-        with SpikeMonitor(trial, rule=rule, beta=0.2, planned_samples=PLANNED) as monitor:  # type: ignore[arg-type]
+        with SpikeMonitor(
+            trial,
+            rule=rule,  # type: ignore[arg-type]
+            beta=0.2,
+            warmup=32,
+            planned_samples=PLANNED,
+        ) as monitor:
             for _ in range(N_BATCHES):
                 monitor.update("output", [0] * n_silent + [9] * (BATCH - n_silent))
                 if trial.should_prune():

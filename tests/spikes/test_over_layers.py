@@ -140,3 +140,12 @@ def test_another_way_to_combine_layers_is_refused(wrong: object) -> None:
         limits(["a"], wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="over_layers"):
         SpikeReport.from_json(report_of(exc=[1]).to_json() | {"over_layers": wrong})
+
+
+def test_the_error_of_all_layers_is_that_of_the_layer_that_tells_the_constraint() -> None:
+    report = report_of(exc=[700] * 10 + [0] * 10, inh=[0] * 30 + [5] * 70, max_spikes=600)
+    assert report.constraint_sds == {"all": report.layers["inh"].constraint_sd}
+    assert report.constraint_sds != {"all": report.layers["exc"].constraint_sd}
+    saturated = report.layers["inh"].saturation_constraint_sd
+    assert report.saturation_constraint_sds == {"all": saturated}
+    assert report_of(exc=[0] * 20, inh=[]).constraint_sds == {}

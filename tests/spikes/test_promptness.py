@@ -42,7 +42,7 @@ from optuna_snn.spikes.rules import SilenceRule
 from tests.spikes.stopping import stops
 
 WARMUP = 32
-"""Of `SpikeMonitor`."""
+"""As the demo has it; the figures below are of what comes after it."""
 
 
 def samples_seen_at_stop(
