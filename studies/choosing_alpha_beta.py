@@ -24,6 +24,7 @@ objective = STDPObjective(
     split_digits(n_train=600, n_validation=400, n_test=1000),
     space=STDP_DIGITS,
     setup=STDPSetup(n_steps=100, intensity_hz=128, batch_size=16, n_assign=None),
+    warmup=32,  # as in the study without rule="record"
     seed=0,
     rule="record",
 )

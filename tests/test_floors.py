@@ -18,6 +18,7 @@ FLOORS = {
     "backends": 0,
     "threads": 0,
     "branches": 1,
+    "constraint_errors": 1,
     "history": 1,
     "notices": 1,
     "sampler": 1,

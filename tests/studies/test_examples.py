@@ -1,7 +1,6 @@
 """The examples, one for each framework: one network learns, a silent one is stopped."""
 
 from pathlib import Path
-from time import process_time
 from typing import Any
 
 import optuna
@@ -13,7 +12,6 @@ from optuna_snn.workers.study_file import load_study_file
 
 FOLDER = Path(__file__).parents[2] / "studies" / "examples"
 N_LINES = 40
-CPU_SECONDS = 20
 
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any], set[str]]] = {
     "snntorch": (
@@ -54,7 +52,6 @@ def test_an_example_has_at_most_forty_lines(framework: str) -> None:
 def test_a_network_learns_and_a_silent_one_is_stopped(framework: str) -> None:
     """Guessing has 10 %."""
     good, silent, constraints = CASES[framework]
-    started = process_time()
     file = load_study_file(FOLDER / f"{framework}_digits.py")
     study = optuna.create_study(
         direction=file.direction, sampler=file.sampler(), pruner=file.pruner()
@@ -64,11 +61,10 @@ def test_a_network_learns_and_a_silent_one_is_stopped(framework: str) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         study.optimize(file.objective, n_trials=2)
-    assert process_time() - started < CPU_SECONDS
     learnt, stopped = study.trials
     assert (learnt.state.name, stopped.state.name) == ("COMPLETE", "PRUNED")
     assert learnt.value is not None and learnt.value > 0.3
     assert learnt.constraints.keys() == stopped.constraints.keys() == constraints
     assert max(learnt.constraints.values()) <= 0 < max(stopped.constraints.values())
     report = spike_report(stopped)
-    assert report is not None and report.samples_seen <= 80
+    assert report is not None and report.samples_seen <= report.warmup + 48
