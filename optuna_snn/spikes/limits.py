@@ -20,7 +20,8 @@ from functools import cached_property
 
 from optuna_snn.spikes.activity import LayerActivity, checked_alpha, checked_max_spikes
 from optuna_snn.spikes.checks import checked_integer
-from optuna_snn.spikes.report import LayerReport, OverLayers, checked_over_layers
+from optuna_snn.spikes.layer_report import LayerReport
+from optuna_snn.spikes.report import OverLayers, checked_over_layers
 from optuna_snn.spikes.rules import RuleName, SilenceRule, checked_rule, declining_share
 from optuna_snn.spikes.window import Window
 

@@ -31,7 +31,8 @@ from itertools import groupby
 
 from optuna_snn.spikes.activity import checked_alpha
 from optuna_snn.spikes.checks import checked_integer
-from optuna_snn.spikes.report import LayerReport, OverLayers, SpikeReport, checked_over_layers
+from optuna_snn.spikes.layer_report import LayerReport
+from optuna_snn.spikes.report import OverLayers, SpikeReport, checked_over_layers
 from optuna_snn.spikes.rules import RuleName, SilenceRule, checked_rule
 from optuna_snn.spikes.tally import Tally
 

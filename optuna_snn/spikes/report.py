@@ -11,103 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, assert_never, get_args
 
-from optuna_snn.spikes.activity import LayerActivity
 from optuna_snn.spikes.checks import is_count
-from optuna_snn.spikes.gaps import Gaps, graded
-from optuna_snn.spikes.rules import (
-    RuleName,
-    SilenceRule,
-    checked_rule,
-    checked_rule_name,
-    share_sd,
-)
-from optuna_snn.spikes.tally import Counts
+from optuna_snn.spikes.layer_report import LayerReport
+from optuna_snn.spikes.rules import RuleName, checked_rule_name
 
 JSON_VERSION = 1
 
 OverLayers = Literal["any", "all"]
 OVER_LAYERS: tuple[OverLayers, ...] = get_args(OverLayers)
-
-
-@dataclass(frozen=True)
-class LayerReport:
-    """One layer: its activity, and the rule that judges it."""
-
-    activity: LayerActivity
-    rule: SilenceRule
-
-    @property
-    def alpha(self) -> int:
-        """Spikes below which a sample is silent."""
-        return self.activity.alpha
-
-    @property
-    def beta(self) -> float:
-        """Silent share that is tolerated."""
-        return self.rule.beta
-
-    @property
-    def max_spikes(self) -> int | None:
-        """Spikes above which a sample is saturated; None where the layer has no such bound."""
-        return self.activity.max_spikes
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether the rule finds too many silent samples."""
-        return self._is_found(self.activity.judged.n_silent)
-
-    @property
-    def is_saturated(self) -> bool:
-        """Whether the rule finds too many saturated samples."""
-        return self.max_spikes is not None and self._is_found(self.activity.judged.n_saturated)
-
-    @property
-    def constraint(self) -> float | None:
-        """Silent share - beta of the judged window, graded by its gaps (`gaps.graded`).
-
-        None if no sample was judged.
-        """
-        excess = self._excess(self.activity.judged.n_silent)
-        return None if excess is None else graded(excess, self.activity.mean_gap)
-
-    @property
-    def saturation_constraint(self) -> float | None:
-        """Saturated share - beta; None without the bound, or if no sample was judged."""
-        return None if self.max_spikes is None else self._excess(self.activity.judged.n_saturated)
-
-    @property
-    def constraint_sd(self) -> float | None:
-        """Standard deviation of `constraint`, by the number of samples that it rests on."""
-        return self._error(self.constraint, self.activity.judged.n_silent)
-
-    @property
-    def saturation_constraint_sd(self) -> float | None:
-        """Likewise, that of `saturation_constraint`."""
-        return self._error(self.saturation_constraint, self.activity.judged.n_saturated)
-
-    def _error(self, constraint: float | None, n: int) -> float | None:
-        n_samples = self.activity.judged.n_samples
-        if constraint is None:
-            return None
-        # Gaps stretch the share's excess.
-        excess = self.rule.excess(n_samples, n)
-        stretch = constraint / excess if excess > 0 else 1.0
-        return share_sd(n_samples, n) * stretch
-
-    def _is_found(self, n: int) -> bool:
-        window = self.activity.window
-        return self.rule.is_silent(window.judged.n_samples, n, window.number)
-
-    def _excess(self, n: int) -> float | None:
-        n_samples = self.activity.judged.n_samples
-        return self.rule.excess(n_samples, n) if n_samples else None
-
-    def after(
-        self, counts: Counts, *, epoch: int, warmup: int, gaps: Gaps | None = None
-    ) -> LayerReport:
-        """Return the report with further samples; counts, gaps: (n_samples,)."""
-        activity = self.activity.after(counts, epoch=epoch, warmup=warmup, gaps=gaps)
-        return replace(self, activity=activity)
 
 
 @dataclass(frozen=True)
@@ -207,10 +118,7 @@ class SpikeReport:
         """Return the report without a warm-up, where that left no sample of any layer to judge."""
         if any(layer.constraint is not None for layer in self.layers.values()):
             return self
-        layers = {
-            name: replace(layer, activity=layer.activity.judged_whole())
-            for name, layer in self.layers.items()
-        }
+        layers = {name: layer.judged_whole() for name, layer in self.layers.items()}
         return replace(self, warmup=0, layers=layers)
 
     @property
@@ -270,17 +178,7 @@ class SpikeReport:
             "warmup": self.warmup,
             "planned_samples": self.planned_samples,
             "over_layers": self.over_layers,
-            "layers": {
-                name: layer.activity.to_json()
-                | {
-                    "beta": layer.rule.beta,
-                    "delta": layer.rule.delta,
-                    "delta_share": layer.rule.delta_share,
-                    "min_samples": layer.rule.min_samples,
-                    "epoch_size": layer.rule.epoch_size,
-                }
-                for name, layer in self.layers.items()
-            },
+            "layers": {name: layer.to_json() for name, layer in self.layers.items()},
         }
 
     @staticmethod
@@ -304,20 +202,7 @@ class SpikeReport:
             warmup=warmup,
             planned_samples=planned,
             over_layers=checked_over_layers(value.get("over_layers", "any")),
-            layers={
-                name: LayerReport(
-                    activity=LayerActivity.from_json(layer),
-                    rule=checked_rule(
-                        name=rule,
-                        beta=layer.get("beta"),
-                        delta=layer.get("delta"),
-                        min_samples=layer.get("min_samples"),
-                        epoch_size=layer.get("epoch_size"),
-                        delta_share=layer.get("delta_share"),
-                    ),
-                )
-                for name, layer in layers.items()
-            },
+            layers={name: LayerReport.from_json(layer, rule) for name, layer in layers.items()},
         )
 
 

@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
+from optuna_snn.spikes.layer_report import LayerReport
 from optuna_snn.spikes.limits import Limits
-from optuna_snn.spikes.report import LayerReport, SpikeReport
+from optuna_snn.spikes.report import SpikeReport
 from optuna_snn.spikes.rules import SilenceRule
 from tests.helpers import repeatable
 from tests.spikes.stopping import (

@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optuna_snn.spikes.activity import LayerActivity
+from optuna_snn.spikes.layer_report import LayerReport
 from optuna_snn.spikes.limits import Limits
-from optuna_snn.spikes.report import LayerReport
 from optuna_snn.spikes.rules import SilenceRule
 from optuna_snn.spikes.tally import Tally
 from optuna_snn.spikes.window import Window
