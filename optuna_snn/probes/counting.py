@@ -81,10 +81,12 @@ def n_samples_of(spikes: Tensor, axes: Axes, layer: str) -> int:
     return spikes.shape[_batch_axis(axes)]
 
 
-def count_spikes(spikes: Tensor, axes: Axes) -> BatchCount:
+def count_spikes(spikes: Tensor, axes: Axes, *, is_step_enough: bool = False) -> BatchCount:
     """Count the spikes of each sample and bound the values, without a wait for the device.
 
     spikes: as `axes` say
+    is_step_enough: whether the last of the first axis alone is bounded, which costs less. What
+        emits other values than 0 and 1 does so in every step, or in the next batch
     """
     batch_axis = _batch_axis(axes)
     others = [axis for axis in range(spikes.ndim) if axis != batch_axis]
@@ -93,7 +95,8 @@ def count_spikes(spikes: Tensor, axes: Axes) -> BatchCount:
     if spikes.numel() == 0:
         return BatchCount(spikes.sum(others).float(), spikes.new_zeros(N_BOUNDS).float())
     values = spikes if spikes.is_floating_point() else spikes.float()
-    bounds = torch.stack(torch.addcmul(values, values, values, value=-1).aminmax())
+    bounded = values[-1] if is_step_enough else values
+    bounds = torch.stack(torch.addcmul(bounded, bounded, bounded, value=-1).aminmax())
     # The sum of a half is not exact above 2048.
     return BatchCount(values.sum(others, dtype=torch.float32), bounds.float())
 

@@ -31,6 +31,9 @@ from optuna_snn.probes.layers import WatchedLayer, known_axes
 from optuna_snn.probes.membranes import PeakRecorder, membrane_of
 from optuna_snn.spikes.gaps import Gaps, gaps_of
 
+graph_task = torch._C._current_graph_task_id
+"""Number of the backward pass at work in this thread; -1 is none. (Calls are quicker so.)"""
+
 
 class Watch:
     """Counts the spikes of layers from when it is made until `remove`.
@@ -161,6 +164,7 @@ class _Recorder:
         self._layer = layer
         # SpikingJelly switches the layout of a module that is being used.
         self._step_mode = getattr(layer.module, "step_mode", None)
+        self._is_plain = self._peak is None and self._step_mode is None
         self._counted: list[BatchCount] = []
         self._shape: torch.Size | None = None
         self._dtype: torch.dtype | None = None
@@ -172,7 +176,16 @@ class _Recorder:
 
     def __call__(self, module: torch.nn.Module, arguments: object, output: object) -> None:
         """Count what the module returned; the first of several tensors are the spikes."""
-        if self.is_paused or not module.training or _is_in_backward_pass():
+        if self.is_paused or not module.training or graph_task() != -1:
+            return  # in a backward pass a forward call is that of gradient checkpointing
+        if (
+            self._is_plain
+            and self._n_steps
+            and output.__class__ is Tensor
+            and output.shape == self._shape
+            and output.dtype is self._dtype
+        ):
+            self._keep_step(output.detach())  # as nearly all calls do, so this has to be quick
             return
         if self._step_mode is not None and module.step_mode != self._step_mode:
             self._refuse_new_step_mode()
@@ -212,7 +225,7 @@ class _Recorder:
 
     def _count(self, spikes: Tensor) -> None:
         if self._n_steps and spikes.shape == self._shape and spikes.dtype == self._dtype:
-            self._keep_step(spikes)  # as nearly all steps are, so that this has to be quick
+            self._keep_step(spikes)
             return
         layer = self._layer
         n_samples = n_samples_of(spikes, layer.axes, layer.name)
@@ -250,7 +263,7 @@ class _Recorder:
     def _count_steps(self) -> None:
         if self._n_steps:
             steps = self._chunk[: self._n_steps]
-            self._counted.append(count_spikes(steps, "time batch ..."))
+            self._counted.append(count_spikes(steps, "time batch ...", is_step_enough=True))
             self._n_steps = 0
 
     def _refuse_new_step_mode(self) -> None:
@@ -259,8 +272,3 @@ class _Recorder:
             f"called, when it was {self._step_mode!r} ({known_axes(self._layer.module)!r} now). "
             "Set it before: functional.set_step_mode(model, ...)."
         )
-
-
-def _is_in_backward_pass() -> bool:
-    """Whether autograd is at work, and a forward call is that of gradient checkpointing."""
-    return torch._C._current_graph_task_id() != -1

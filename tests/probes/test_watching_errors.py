@@ -8,7 +8,7 @@ from torch import nn
 from optuna_snn.monitor import SpikeMonitor
 from optuna_snn.probes.counting import Axes
 from optuna_snn.probes.layers import find_layers
-from optuna_snn.probes.watching import Watch
+from optuna_snn.probes.watching import CHUNK_STEPS, Watch
 from tests.probes.models import Heaviside, TwoLayers, inputs
 
 NAMES = ["hidden", "output"]
@@ -88,6 +88,21 @@ def test_values_that_are_no_spikes_are_refused_and_nothing_is_taken_in(axes: Axe
         model(inputs(3) if axes == "time batch ..." else inputs()[0])
         watched.update()
         assert watched.n_samples == 8
+
+
+@pytest.mark.parametrize("n_steps", [2, 25, CHUNK_STEPS, CHUNK_STEPS + 1])
+def test_values_that_are_no_spikes_are_refused_however_many_steps_a_batch_has(
+    n_steps: int,
+) -> None:
+    model = TwoLayers()
+    model.output.emit = lambda spikes: 0.5 * torch.ones_like(spikes)
+    with monitor() as watched:
+        watched.watch(model, NAMES, "batch ...")
+        for _ in range(n_steps):
+            model(inputs()[0])
+        with pytest.raises(ValueError, match=r"'output' emitted values like 0\.5.*zeros and ones"):
+            watched.update()
+        watched.update({"hidden": [1], "output": [1]})
 
 
 @pytest.mark.parametrize("returned", [None, {"spikes": torch.zeros(2, 3)}, ()])
