@@ -295,7 +295,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--steps", type=int, default=101, help="steps of each network")
+    parser.add_argument("--steps", type=int, default=301, help="steps of each network")
     parser.add_argument("--membranes", action="store_true", help="read the potentials as well")
     parser.add_argument("--results", type=type(RESULTS))
     arguments = parser.parse_args()
