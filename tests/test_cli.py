@@ -16,7 +16,8 @@ from optuna.exceptions import StorageInternalError
 
 from optuna_snn.backends import install as install_module
 from optuna_snn.backends.install import BACKENDS, Backend, BackendStatus, InstallError
-from optuna_snn.cli import DEFAULT_GRACE_S, main
+from optuna_snn.cli import main
+from optuna_snn.cli.options import DEFAULT_GRACE_S
 from optuna_snn.workers import storage as storage_module
 
 ROOT = Path(__file__).resolve().parents[1]
