@@ -17,6 +17,7 @@ import typer
 from typer.exceptions import TyperException
 
 from optuna_snn.cli.backends import backends_app
+from optuna_snn.cli.database import database_app
 from optuna_snn.cli.replay import replay_command
 from optuna_snn.cli.run import run, worker
 
@@ -34,6 +35,7 @@ app.command()(run)
 app.command()(worker)
 app.command("replay")(replay_command)
 app.add_typer(backends_app, name="backends")
+app.add_typer(database_app, name="db")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
