@@ -18,17 +18,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import cache
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from numpy.typing import ArrayLike
+from optuna.exceptions import TrialPruned
 from optuna.trial import BaseTrial
 
 from optuna_snn.spikes.batch import checked_batch
 from optuna_snn.spikes.checks import checked_integer
 from optuna_snn.spikes.limits import Limits, PerLayer
 from optuna_snn.spikes.report import OverLayers, SpikeReport
+from optuna_snn.spikes.resume import MonitorState, restored
 from optuna_snn.spikes.rules import RuleName
 from optuna_snn.spikes.warmup import default_warmup
 from optuna_snn.stored_spikes import SpikeWriter
@@ -92,14 +95,16 @@ class SpikeMonitor:
         rule: "sequential" as above (needs beta > 0); "paper" as Firmin et al. have it: more than
             beta * epoch_size silent samples in the epoch; "record" never finds a layer silent.
         delta: Probability of stopping a network that keeps to beta ("sequential" only). It is
-            divided equally among the declared layers; where none are declared, the j-th layer to
-            appear gets 6 / (pi^2 j^2) of it. Epochs divide a layer's part in the latter way, once
-            silence and saturation have halved it where both are asked for.
+            divided equally among the declared layers, or those of ``watch()``; where there are
+            neither, the j-th layer to appear gets 6 / (pi^2 j^2) of it. Epochs divide a layer's
+            part in the latter way, once silence and saturation have halved it where both are
+            asked for.
         warmup: The first samples of each layer in the trial, which are recorded but not judged.
             None: 256, or 32 batches of the size of the first if that is more (up to 4,096), and at
-            most a quarter of planned_samples; a training that ends before is judged by all its
-            samples. Networks that learn by gradients wake up within so many updates, or are not
-            among the best. Lower it where most networks are dead and the trainings short.
+            most a quarter of planned_samples. Networks that learn by gradients wake up within so
+            many updates, or are not among the best. A training that ends before, or that another
+            pruner ends before, was never stopped, and its constraints are those of all its
+            samples. Lower it where most networks are dead and the trainings short.
         min_samples: Samples of a window before which "sequential" stops nothing. A dead layer
             would be found after three at beta = 0.05, after four at 0.1, which is hasty.
         epoch_size: Training samples of one epoch; needed by rule "paper", which otherwise has
@@ -227,9 +232,12 @@ class SpikeMonitor:
         for membrane potentials that cannot be read.
 
         layers: paths of modules, or name -> path or module; None takes the layers declared to the
-                monitor, else all spiking layers of snnTorch, SpikingJelly, lava-dl and BindsNET
+                monitor, else all spiking layers of snnTorch, SpikingJelly, lava-dl and BindsNET.
+                Where none were declared nor seen before, these are: no others are taken then
         axes:   of what layers emit, one of `probes.counting.LAYOUTS`, or layer -> axes; None
-                detects those of modules of these frameworks
+                detects those of modules of these frameworks. What returns a tuple, as norse's
+                modules do, is counted by the first tensor of it: axes="batch ..." for norse's
+                cells, "time batch ..." for its layers of whole sequences
         membranes: whether membrane potentials are read as well, which give ``update`` its gaps:
                 those of all watched layers, or of the layers named. They can be read of BindsNET,
                 snnTorch and SpikingJelly. Small networks take 5 to 10 % longer for it, counting
@@ -251,6 +259,8 @@ class SpikeMonitor:
         for layer in found:
             self._limits.first_report(layer.name, 1)  # refuses one that was not declared
         self._watch = Watch(found, membrane_names(found, membranes))
+        if not (self._limits.declared or self._report.layers):
+            self._declare([layer.name for layer in found])
         return self._watch
 
     def update(
@@ -306,6 +316,39 @@ class SpikeMonitor:
         if self._has_samples_in_epoch:
             self._epoch += 1
             self._has_samples_in_epoch = False
+        if self._report.samples_seen:
+            self._writer.write_report(self._report)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the monitor knows of the trial so far, as JSON values.
+
+        It belongs into the checkpoint of the training (`optuna_snn.checkpoints`); ``restore`` of
+        the retry's monitor takes it. Take it between an ``update()`` and the next batch:
+        ValueError where watched layers fired spikes that were not taken in.
+        """
+        self._refuse_unless_open("state")
+        if self._watch is not None and self._watch.has_spikes_to_take:
+            raise ValueError(
+                "The watched layers ran since the last monitor.update(), and their spikes would "
+                "be missing in the state. Call update() before state()."
+            )
+        return MonitorState(self._report, self._epoch, self._has_samples_in_epoch).to_json()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state of the same training: all is as if this monitor had seen its samples.
+
+        The report is written to the trial, which as a retry has none yet. Call it before the first
+        ``update()``, and after ``watch()`` where layers are watched. ValueError for what is no
+        state, and for one of a monitor with other options.
+        """
+        self._refuse_unless_open("restore")
+        if self._report.samples_seen:
+            raise RuntimeError("SpikeMonitor.restore() comes before the first update().")
+        found = restored(
+            state, self._report, self._limits, has_given_warmup=self._has_given_warmup
+        )
+        self._report = found.report
+        self._epoch, self._has_samples_in_epoch = found.epoch, found.has_samples_in_epoch
         self._writer.write_report(self._report)
 
     def __exit__(
@@ -319,12 +362,20 @@ class SpikeMonitor:
             self._watch.remove()
             if exception is None and self._watch.has_spikes_to_take:
                 _logger.warning("Spikes after the last monitor.update() were not taken in.")
+        if not self._has_given_warmup and isinstance(exception, TrialPruned | None):
+            if exception is None and self._report.could_not_be_stopped:
+                _tell_of_a_short_training(self._report.samples_seen, self._report.warmup)
+            self._report = self._report.judged_whole()
         if exception is None:
-            if not self._has_given_warmup:
-                self._report = self._report.judged_whole()
             self._writer.write_results(self._report)
         else:
             self._writer.write_results_behind(exception, self._report)
+
+    def _declare(self, layers: Collection[str]) -> None:
+        """Hold the monitor to these layers, which share delta equally."""
+        self._limits = replace(self._limits, layers=layers)
+        declared = {name: self._limits.first_report(name, 1) for name in layers}
+        self._report = replace(self._report, layers=declared)
 
     def _refuse_unless_open(self, method: str) -> None:
         if self._state != "open":
@@ -332,3 +383,15 @@ class SpikeMonitor:
                 f"SpikeMonitor.{method}() works inside its block only: "
                 "with SpikeMonitor(trial, ...) as monitor: ..."
             )
+
+
+@cache
+def _tell_of_a_short_training(n_samples: int, warmup: int) -> None:
+    """Once in a process, for all trainings of this length."""
+    _logger.warning(
+        "A training of %d samples cannot be stopped early by its spikes: the first %d are the "
+        "warm-up that follows from its batches. Pass planned_samples= to SpikeMonitor, of which "
+        "the warm-up is a quarter at most, or warmup=.",
+        n_samples,
+        warmup,
+    )

