@@ -48,5 +48,6 @@ def constraint_sds(trial: FrozenTrial) -> dict[str, float]:
 
 
 def _is_sd(value: object) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(value) and value >= 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and value >= 0.0
