@@ -21,6 +21,7 @@ from benchmarks import (
     membrane_gap,
     waking_up,
     watching,
+    weighing,
 )
 from benchmarks.ask_cost import Measured
 from benchmarks.runs import RESULTS, ROOT, read_runs
@@ -52,6 +53,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "conditional": lambda: conditional.table(read_runs(RESULTS / "conditional.jsonl")),
     "watching": lambda: watching.table(_watched()),
     "membrane gap": lambda: membrane_gap.table(membrane_gap.read(RESULTS / "membrane_gap.jsonl")),
+    "weighing": lambda: weighing.table(weighing.read(RESULTS / "weighing.jsonl")),
     "waking up": lambda: waking_up.losses(_waking()),
     "waking up needs": lambda: waking_up.needs(_waking()),
     "waking up all": lambda: waking_up.table(_waking(), 0.1),

@@ -9,7 +9,6 @@ import torch
 from optuna.trial import FixedTrial
 
 from optuna_snn.monitor import SpikeMonitor
-from optuna_snn.spikes.report import SpikeReport
 from optuna_snn.spikes.rules import RuleName
 from optuna_snn.stored_spikes import SPIKES_KEY
 
@@ -219,16 +218,3 @@ def test_the_warm_up_that_is_not_given_follows_from_the_first_batch(
             n += batch_size
     assert warmup + 16 <= n < max(warmup + 16 + batch_size, 2 * batch_size)
     assert json.loads(json.dumps(watched.user_attrs[SPIKES_KEY]))["warmup"] == warmup
-
-
-def test_a_training_shorter_than_the_warm_up_that_is_not_given_is_judged_whole() -> None:
-    watched = trial()
-    with SpikeMonitor(watched) as monitor:
-        for _ in range(4):
-            monitor.update({"exc": [0, 9, 9, 9], "inh": [0, 0, 0, 0]})
-            assert not monitor.is_stopped
-        monitor.start_epoch()
-    assert watched.constraints == pytest.approx({"silent/exc": 0.15, "silent/inh": 0.9})
-    report = SpikeReport.from_json(json.loads(json.dumps(watched.user_attrs[SPIKES_KEY])))
-    assert report.warmup == 0
-    assert {f"silent/{k}": c for k, c in report.constraints.items()} == watched.constraints

@@ -8,7 +8,8 @@ Glossary
               each x is 0 or 1
 
 A value may miss 0 or 1 by `TOLERANCE`, since straight-through gradients written as
-``spikes.detach() + x - x.detach()`` do so by a rounding error. Counts are whole on the host.
+``spikes.detach() + x - x.detach()`` do so by a rounding error. Counts are whole on the host but
+for these errors; `rounded` takes them away.
 
 Nothing here waits for the device, but `to_host`, which does so once. The bounds are plain
 arithmetic: comparing every value with 0 and 1 takes five times as long on a CPU.
@@ -33,6 +34,10 @@ LAYOUTS: tuple[Axes, ...] = get_args(Axes)
 N_BOUNDS = 2
 TOLERANCE = 1e-5
 """A hundred times the relative error of float32: enough for potentials of up to about 100."""
+COUNT_TOLERANCE = 0.1
+"""What their sum may miss a whole number by: ten times what a hundred million of them make."""
+COUNT_ROUNDING = 2.0**-21
+"""The same relative to the count: float32 itself has few digits left beyond a million spikes."""
 
 CHUNK_VALUES = 2**18
 CHUNK_STEPS = 64
@@ -68,6 +73,20 @@ def checked_axes(axes: object, layer: str) -> Axes:
     )
 
 
+def refuse_unreadable(spikes: Tensor, layer: str) -> None:
+    """Raise ValueError for a tensor whose values cannot be counted: sparse or complex."""
+    kind = None
+    if spikes.layout is not torch.strided:
+        kind, way_out = str(spikes.layout), "Return it dense (.to_dense())"
+    elif spikes.is_complex():
+        kind, way_out = str(spikes.dtype), "Watch the module within that emits zeros and ones"
+    if kind is not None:
+        raise ValueError(
+            f"Layer {layer!r} emitted a tensor of {kind}; spikes are dense real tensors. "
+            f"{way_out}, or count the spikes and pass monitor.update(layer, counts)."
+        )
+
+
 def n_samples_of(spikes: Tensor, axes: Axes, layer: str) -> int:
     """Return the length of the batch axis; ValueError if there are too few axes."""
     n_needed = len(axes.split())
@@ -85,8 +104,8 @@ def count_spikes(spikes: Tensor, axes: Axes, *, is_step_enough: bool = False) ->
     """Count the spikes of each sample and bound the values, without a wait for the device.
 
     spikes: as `axes` say
-    is_step_enough: whether the last of the first axis alone is bounded, which costs less. What
-        emits other values than 0 and 1 does so in every step, or in the next batch
+    is_step_enough: whether the last of the first axis alone is bounded, which costs less: for what
+        emitted nothing but zeros and ones before
     """
     batch_axis = _batch_axis(axes)
     others = [axis for axis in range(spikes.ndim) if axis != batch_axis]
@@ -127,9 +146,23 @@ def to_host(
     values: NDArray[np.float32] = torch.cat([*pieces, *others]).cpu().numpy()
     n_samples = counts[0].n_samples
     n_values = len(counts) * (n_samples + N_BOUNDS)
-    table = values[:n_values].reshape(len(counts), -1)
-    np.rint(table[:, :-N_BOUNDS], out=table[:, :-N_BOUNDS])
-    return table, values[n_values:].reshape(len(peaks), n_samples)
+    return values[:n_values].reshape(len(counts), -1), values[n_values:].reshape(
+        len(peaks), n_samples
+    )
+
+
+def rounded(counts: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The counts, of any shape, without the rounding errors of what was emitted."""
+    return np.rint(counts)
+
+
+def complaint_of_sums(counts: NDArray[np.float32]) -> str | None:
+    """Say what was emitted if its sums, (n_samples,), are no counts; None if they may be."""
+    with np.errstate(invalid="ignore"):  # infinities
+        error = np.abs(counts - np.rint(counts))
+    is_whole = error <= np.maximum(COUNT_TOLERANCE, COUNT_ROUNDING * counts)
+    is_wrong = ~(is_whole & (counts >= -COUNT_TOLERANCE))
+    return f"values that sum to {counts[is_wrong][0]:.4g} in a sample" if is_wrong.any() else None
 
 
 def complaint(bounds: NDArray[np.float32]) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from optuna_snn.probes.counting import LAYOUTS, Axes, checked_axes
@@ -69,8 +70,9 @@ def find_layers(
             name -> path or module; None takes all that look like spiking ones
     axes:   of all layers, or name -> axes; None, and a layer that is not named, are detected
 
-    Raises TypeError if the model is no torch module, ValueError for layers that are none of its
-    modules, and for axes that are neither declared nor known.
+    Raises TypeError if the model is no torch module, or a name no string; ValueError for layers
+    that are none of its modules, are named twice or run within TorchScript, and for axes that are
+    neither declared nor known.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(
@@ -138,15 +140,45 @@ def _named_modules(model: nn.Module, layers: Layers | None) -> dict[str, nn.Modu
     if layers is None:
         layers = _all_spiking(model)
     if not isinstance(layers, Mapping):
-        layers = {path: path for path in layers}
+        layers = _each_once(layers)
     if not layers:
         raise ValueError("layers names no layer; pass layers=None to watch all spiking ones.")
     named = {name: _module(each, model, name) for name, each in layers.items()}
+    for name, module in named.items():
+        _refuse_within_torchscript(name, module, model)
     seen: dict[int, str] = {}
     for name, module in named.items():
         if (other := seen.setdefault(id(module), name)) != name:
             raise ValueError(f"Layers {other!r} and {name!r} are the same module; name it once.")
     return named
+
+
+def _each_once(paths: Collection[str]) -> dict[str, str]:
+    """Path -> path."""
+    named: dict[str, str] = {}
+    for path in paths:
+        if path in named:
+            raise ValueError(f"layers names {path!r} twice; name it once.")
+        named[path] = path
+    return named
+
+
+def _refuse_within_torchscript(name: str, module: nn.Module, model: nn.Module) -> None:
+    """TorchScript calls the modules within a compiled one itself, and their hooks never.
+
+    A module that was traced as a whole is called by torch, with its hooks.
+    """
+    if isinstance(module, torch.jit._trace.TopLevelTracedModule):
+        return
+    for outer in model.modules():
+        is_compiled = isinstance(outer, torch.jit.ScriptModule)
+        if is_compiled and any(module is inner for inner in outer.modules()):
+            raise ValueError(
+                f"Layer {name!r} belongs to {type(outer).__name__}, which torch.jit compiled: "
+                "forward hooks are not called there, so that nothing would be counted. Train and "
+                "watch the model before torch.jit.trace or torch.jit.script, or count its spikes "
+                "and pass monitor.update(layer, counts)."
+            )
 
 
 def _all_spiking(model: nn.Module) -> list[str]:
@@ -166,6 +198,10 @@ def _all_spiking(model: nn.Module) -> list[str]:
 
 
 def _module(layer: str | nn.Module, model: nn.Module, name: str) -> nn.Module:
+    if not isinstance(name, str):
+        raise TypeError(
+            f"layers must name modules by strings, or map names to paths or modules; got {name!r}."
+        )
     modules: dict[str, nn.Module] = dict(model.named_modules())
     if isinstance(layer, str) and layer in modules and layer:
         return modules[layer]

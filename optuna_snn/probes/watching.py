@@ -3,6 +3,10 @@
 Between two takes all calls of a layer belong to the same samples: a module that is called once for
 each time step adds a step with each call. A module that is in eval mode (``module.training`` is
 False) is not counted, nor is what gradient checkpointing runs again in the backward pass.
+
+Whether a layer emits zeros and ones alone is checked for every value until a batch in which it
+fired has shown it, which is the first one as a rule. Then the last step of each chunk of steps is
+looked at, and whether the sums are whole.
 """
 
 from __future__ import annotations
@@ -22,14 +26,20 @@ from optuna_snn.probes.counting import (
     N_BOUNDS,
     BatchCount,
     complaint,
+    complaint_of_sums,
     count_spikes,
     n_samples_of,
+    refuse_unreadable,
+    rounded,
     to_host,
     total,
 )
 from optuna_snn.probes.layers import WatchedLayer, known_axes
 from optuna_snn.probes.membranes import PeakRecorder, membrane_of
 from optuna_snn.spikes.gaps import Gaps, gaps_of
+
+MOST_PROOFS = 32
+"""Batches that are checked in full though the layer fires in none of them."""
 
 graph_task = torch._C._current_graph_task_id
 """Number of the backward pass at work in this thread; -1 is none. (Calls are quicker so.)"""
@@ -76,12 +86,12 @@ class Watch:
         Raises ValueError if a layer did not run, emitted something else than zeros and ones, or
         if layers saw different numbers of samples. What was counted is gone then, too.
         """
-        counts = {
+        counted = {
             layer.name: recorder.take()
             for layer, recorder in zip(self._layers, self._recorders, strict=True)
         }
-        ran = {name: count for name, count in counts.items() if count is not None}
-        if idle := [name for name in counts if name not in ran]:
+        ran = {name: count for name, count in counted.items() if count is not None}
+        if idle := [name for name in counted if name not in ran]:
             raise ValueError(
                 f"Layer {idle[0]!r} is watched but did not run in training mode since the last "
                 "monitor.update(). Call update() after each batch; call model.train() before "
@@ -101,15 +111,24 @@ class Watch:
             if (peak := recorder.take_peak()) is not None
         }
         table, depolarisation = to_host([*ran.values()], [*peaks.values()])
-        for name, bounds in zip(ran, table[:, -N_BOUNDS:], strict=True):
-            if problem := complaint(bounds):
+        counts, bounds = table[:, :-N_BOUNDS], table[:, -N_BOUNDS:]
+        whole = rounded(counts)
+        has_odd_sums = not (whole == counts).all()  # seldom: what follows costs more
+        for i, name in enumerate(ran):
+            problem = complaint(bounds[i])
+            if problem is None and has_odd_sums:
+                problem = complaint_of_sums(counts[i])
+            if problem is not None:
                 raise ValueError(
                     f"Layer {name!r} emitted {problem}: spikes are zeros and ones. Watch the "
                     "module that fires, not one that returns currents or membrane potentials, by "
                     "monitor.watch(model, layers=[...]); for graded spikes count what you call a "
                     "spike and pass monitor.update(layer, counts)."
                 )
-        taken = dict(zip(ran, table[:, :-N_BOUNDS], strict=True))
+        taken = dict(zip(ran, whole, strict=True))
+        for layer, recorder in zip(self._layers, self._recorders, strict=True):
+            if not recorder.is_proven:
+                recorder.prove(has_fired=bool(taken[layer.name].any()))
         return taken, {
             name: gaps_of(d, taken[name]) for name, d in zip(peaks, depolarisation, strict=True)
         }
@@ -165,6 +184,8 @@ class _Recorder:
         # SpikingJelly switches the layout of a module that is being used.
         self._step_mode = getattr(layer.module, "step_mode", None)
         self._is_plain = self._peak is None and self._step_mode is None
+        self._n_proofs = 0
+        self.is_proven = False
         self._counted: list[BatchCount] = []
         self._shape: torch.Size | None = None
         self._dtype: torch.dtype | None = None
@@ -223,11 +244,17 @@ class _Recorder:
         """Return the depolarisation since the last take; None where it is not read."""
         return None if self._peak is None else self._peak.take()
 
+    def prove(self, *, has_fired: bool) -> None:
+        """Note that a batch was taken that held zeros and ones alone, with some ones or none."""
+        self._n_proofs += 1
+        self.is_proven |= has_fired or self._n_proofs >= MOST_PROOFS
+
     def _count(self, spikes: Tensor) -> None:
         if self._n_steps and spikes.shape == self._shape and spikes.dtype == self._dtype:
             self._keep_step(spikes)
             return
         layer = self._layer
+        refuse_unreadable(spikes, layer.name)
         n_samples = n_samples_of(spikes, layer.axes, layer.name)
         if self.has_run and n_samples != self._n_samples:
             raise ValueError(
@@ -263,7 +290,9 @@ class _Recorder:
     def _count_steps(self) -> None:
         if self._n_steps:
             steps = self._chunk[: self._n_steps]
-            self._counted.append(count_spikes(steps, "time batch ...", is_step_enough=True))
+            self._counted.append(
+                count_spikes(steps, "time batch ...", is_step_enough=self.is_proven)
+            )
             self._n_steps = 0
 
     def _refuse_new_step_mode(self) -> None:

@@ -1,7 +1,7 @@
 """The figure of a study's replays: what a rule saves, and what it costs, over beta.
 
-Three panels share the silent share beta that is tolerated: samples saved, networks stopped (with
-those of which the study does not know as a band), and good networks lost. One line per alpha.
+Three panels share the silent share beta that is tolerated: samples saved, networks stopped, and
+good networks lost; those of which the study does not know are a band. One line per alpha.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def draw_replays(replays: Sequence[Replay]) -> Figure:
     saved.set_ylabel("samples saved")
     saved.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, decimals=0))
     stopped.set_ylabel("networks stopped (band: unknown)")
-    lost.set_ylabel(f"good networks lost (of {replays[0].n_good})")
+    lost.set_ylabel(f"good networks lost (of {replays[0].n_good}; band: unknown)")
     lost.yaxis.set_major_locator(MaxNLocator(integer=True))
     stopped.yaxis.set_major_locator(MaxNLocator(integer=True))
     for ax in (saved, stopped, lost):
@@ -65,13 +65,10 @@ def _draw_alpha(
     known = [(b, r.samples_saved / r.samples_planned) for b, r in zip(betas, own, strict=True)
              if r.samples_planned]  # fmt: skip
     saved.plot([b for b, _ in known], [share for _, share in known], **style)  # type: ignore[arg-type]
-    stopped.plot(betas, [r.n_stopped for r in own], **style)  # type: ignore[arg-type]
-    stopped.fill_between(
-        betas,
-        [r.n_stopped for r in own],
-        [r.n_stopped + r.n_unknown for r in own],
-        color=style["color"],
-        alpha=0.15,
-        linewidth=0,
-    )
-    lost.plot(betas, [r.n_good_lost for r in own], **style)  # type: ignore[arg-type]
+    for ax, least, n_unknown in (
+        (stopped, [r.n_stopped for r in own], [r.n_unknown for r in own]),
+        (lost, [r.n_good_lost for r in own], [r.n_good_unknown for r in own]),
+    ):
+        ax.plot(betas, least, **style)  # type: ignore[arg-type]
+        most = [n + more for n, more in zip(least, n_unknown, strict=True)]
+        ax.fill_between(betas, least, most, color=style["color"], alpha=0.15, linewidth=0)

@@ -3,7 +3,8 @@
 The answers come from the traces that `SpikeMonitor` stores with each trial, so that no network is
 trained again. A study that was run with ``rule="record"`` stops nothing and answers all. In any
 other one the trainings that were stopped are censored: whether a looser rule would have kept them
-is known only where it stops them too.
+is known only where it stops them too. A trace holds some of the looks of the monitor; what happens
+between them is not seen (`spikes.replay`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ __all__ = ["Replay", "ReplayedTrial", "replay"]
 
 GOOD_SHARE = 0.1
 """Part of the COMPLETE trials, the best by value, that count as good networks."""
+WHOLE_SHARE = 0.9
+"""Part of the planned samples that makes a whole training: last batches are often left out."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class ReplayedTrial:
     """Of a COMPLETE trial with a finite value; None of any other."""
     samples_seen: int
     samples_planned: int | None
-    """Samples of a run to the end; None where it was stopped and no plan was stored."""
+    """Samples of a run to the end; None where it ended early and no plan was stored."""
     verdict: Verdict
 
     @property
@@ -58,12 +61,15 @@ class Replay:
 
     @property
     def n_stopped(self) -> int:
-        """Networks that the rule would have stopped for certain."""
+        """Networks that the rule would have stopped: it does at one of the looks."""
         return sum(t.verdict.is_stopped is True for t in self.trials)
 
     @property
     def n_kept(self) -> int:
-        """Networks that the rule would have kept for certain."""
+        """Networks that were trained to the end, and that the rule stops at none of the looks.
+
+        One that was silent for a while between two looks may be among them (`spikes.replay`).
+        """
         return sum(t.verdict.is_stopped is False for t in self.trials)
 
     @property
@@ -103,8 +109,13 @@ class Replay:
         return sum(t.verdict.is_stopped is True for t in self.ranked()[: self.n_good])
 
     @property
+    def n_good_unknown(self) -> int:
+        """Good networks of which the study does not know: they may be lost, too."""
+        return sum(t.verdict.is_stopped is None for t in self.ranked()[: self.n_good])
+
+    @property
     def best_value_kept(self) -> float | None:
-        """Best value of a network that the rule would have kept; None if it keeps none."""
+        """Best value of a network that counts as kept (`n_kept`); None if there is none."""
         kept = [t.value for t in self.ranked() if t.verdict.is_stopped is False]
         return kept[0] if kept else None
 
@@ -125,7 +136,8 @@ def replay(
 
     The options are those of `SpikeMonitor`; None keeps what the monitor of each trial had. Trials
     that still run or wait, and trials without a spike report, are left out and counted. Nothing
-    is written.
+    is written. A COMPLETE trial is one of a whole training, unless its rule stopped it or it saw
+    less than nine tenths of its planned samples: what would have come after is not known then.
 
     Silence alone is asked about. Trials that were stopped because their network was saturated are
     censored as all pruned ones are: a rule that stops them for silence before that is known to,
@@ -176,12 +188,22 @@ def replay(
 def _replayed(trial: FrozenTrial, report: SpikeReport, settings: Settings) -> ReplayedTrial:
     is_complete = trial.state == TrialState.COMPLETE
     value = trial.values[0] if is_complete and trial.values else None
-    planned = report.samples_seen if is_complete else report.planned_samples
+    is_whole = is_complete and _is_trained_to_the_end(report)
+    planned = report.samples_seen if is_whole else report.planned_samples
     return ReplayedTrial(
         number=trial.number,
         state=trial.state,
         value=value if value is not None and math.isfinite(value) else None,
         samples_seen=report.samples_seen,
         samples_planned=planned,
-        verdict=replayed(report, settings, is_censored=not is_complete),
+        verdict=replayed(report, settings, is_censored=not is_whole),
     )
+
+
+def _is_trained_to_the_end(report: SpikeReport) -> bool:
+    """Whether a COMPLETE trial presented all samples; one without a plan did."""
+    planned, seen = report.planned_samples, report.samples_seen
+    if planned is None or seen >= planned:
+        return True
+    was_stopped = report.is_stopped and not report.is_judged_whole
+    return not was_stopped and seen >= WHOLE_SHARE * planned

@@ -34,7 +34,7 @@ def print_replays(console: Console, replays: Sequence[Replay], metric_name: str)
             str(each.n_kept),
             str(each.n_unknown),
             _saved(each),
-            f"{each.n_good_lost} of {each.n_good}",
+            _good_lost(each),
             "-" if each.best_value_kept is None else f"{each.best_value_kept:.4g}",
         )
     console.print(table)
@@ -54,12 +54,23 @@ def _notes(replays: Sequence[Replay]) -> list[str]:
         best, last = ranked[0].value, ranked[first.n_good - 1].value
         part = f"the best {first.n_good} of {len(ranked)} complete trials"
         notes.append(f"good: {part}, {best:.4g} to {last:.4g}")
+    notes.append(
+        "kept: not stopped at the moments of which the spikes are stored; silence that came and "
+        "went between two of them is not seen"
+    )
     if any(each.n_unknown for each in replays):
         notes.append(
             "unknown: stopped too early to tell, or alpha within a bin of the histogram; "
             'rule="record" stops nothing, and bins are exact up to 20 spikes'
         )
     return notes
+
+
+def _good_lost(replay: Replay) -> str:
+    """The good networks that are lost, as a range where that is not known of all."""
+    least, n_unknown = replay.n_good_lost, replay.n_good_unknown
+    most = f" to {least + n_unknown}" if n_unknown else ""
+    return f"{least}{most} of {replay.n_good}"
 
 
 def _saved(replay: Replay) -> str:

@@ -87,7 +87,9 @@ class LayerActivity:
                 gaps=None if gaps is None else gaps[n_unjudged:],
             ),
             seen=self.seen.after(counts, alpha, most),
-            trace=self.trace.after(counts, epoch=epoch, alpha=alpha, max_spikes=most),
+            trace=self.trace.after(
+                counts, epoch=epoch, alpha=alpha, max_spikes=most, warmup=warmup
+            ),
         )
 
     def judged_whole(self) -> LayerActivity:

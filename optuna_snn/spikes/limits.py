@@ -3,8 +3,8 @@
 Which layers there are may be declared: by name, or as the keys of a mapping for alpha or beta.
 The permitted error delta is divided over all questions of which one yes stops the network, so that
 it bounds the error of the whole:
-    layers       over_layers="any": equally over declared ones; where none are declared, and so
-                 their number is not known ahead, the j-th to appear gets `declining_share(j)`.
+    layers       over_layers="any": equally over declared or watched ones; where there are neither,
+                 so that their number is not known ahead, the j-th gets `declining_share(j)`.
                  "all": not at all. The network is stopped only where each layer is, so one that
                  keeps to beta bounds the probability by its own
     two of each  a layer with max_spikes is asked whether it is silent and whether it is saturated,
@@ -95,8 +95,8 @@ class Limits:
         if layer not in self.declared:
             raise ValueError(
                 f"Layer {layer!r} was not declared; declared are "
-                f"{', '.join(map(repr, self.declared))}. Declare it by layers=, "
-                "and in the mappings given for alpha and beta."
+                f"{', '.join(map(repr, self.declared))}, by SpikeMonitor or its watch(). Declare "
+                "it by layers= of SpikeMonitor, and in the mappings given for alpha and beta."
             )
         return self._layer(layer, 1 / len(self.declared) if is_any else 1.0)
 

@@ -1,12 +1,13 @@
 """What another rule would have done with a network whose spikes were recorded.
 
 Glossary
-    look      a checkpoint of a layer's trace, at which the other rule is asked
+    look      the end of a segment of a layer's trace, at which the other rule is asked: that of
+              some of the batches after which the monitor was asked
     censored  a training that ended before its time: what would have come after is not known
 
 What is answered is what is identified. A rule that stops a network at a look, stops it whatever
-came later. A rule that stops it at none of them would have kept it, if the training ran to its
-end; of a training that was stopped, that is not known. Where an alpha lies within a bin of the
+came later. A rule that stops it at none of them is taken to have kept it, if the training ran to
+its end; of a training that was stopped, that is not known. Where an alpha lies within a bin of the
 histogram the silent samples are known as a range, and the answer is one only if both of its ends
 give the same.
 
@@ -18,8 +19,10 @@ had one, what it did is not what is answered.
 With over_layers="all" the layers are taken to have been counted in step, as their looks are.
 
 Since a rule is asked at the looks alone, it stops up to a look later than it would have, and an
-e-value that rises above its bound and falls again between two looks is missed. A warm-up that
-ends between two looks is taken to end at the later one.
+e-value that rises above its bound and falls again between two looks is missed: a network that was
+silent for a while, late in an epoch, may have been stopped there and count as kept. A warm-up that
+is not the monitor's and ends between two looks is taken to end at the later one. The end of the
+monitor's own is no look while training goes on, for it may lie within a batch.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ from optuna_snn.spikes.tally import Tally
 class Settings:
     """A rule to ask; None keeps what the monitor of the trial had. `SpikeMonitor` explains them.
 
-    Raises ValueError, here or when it is asked, for what the monitor would refuse.
+    Raises ValueError for what the monitor would refuse; when it is asked, for what it would refuse
+    together with the other options of a trial.
     """
 
     alpha: int | None = None
@@ -60,6 +64,13 @@ class Settings:
             checked_alpha(self.alpha)
         if self.warmup is not None:
             checked_integer("warmup", self.warmup, at_least=0)
+        checked_rule(  # with any value that is allowed in the place of one that the trial has
+            name="record" if self.rule is None else self.rule,
+            beta=0.5 if self.beta is None else self.beta,
+            delta=0.5 if self.delta is None else self.delta,
+            min_samples=1 if self.min_samples is None else self.min_samples,
+            epoch_size=1 if self.epoch_size is None else self.epoch_size,
+        )
 
     def rule_for(self, layer: LayerReport, report: SpikeReport) -> SilenceRule:
         """The rule for one layer of a report."""
@@ -92,7 +103,7 @@ class Verdict:
     is_stopped: bool | None
     """None where that is not known."""
     n_samples: int | None
-    """Samples the network would have processed, at most a look too many; None where unknown."""
+    """Samples the network would have processed, up to a look too many; None where unknown."""
     layer: str | None = None
     """The layer that would have stopped it first; None where all of them together do."""
 
@@ -158,16 +169,19 @@ def _windows(
 ) -> Iterator[tuple[int, int, Tally]]:
     """Yield samples seen, epoch and judged window at each look, and last the window at the end."""
     warmup = report.warmup if settings.warmup is None else settings.warmup
+    n_all = layer.activity.seen.n_samples
     window, epoch, is_warm = Tally(), 0, warmup == 0
     for n_seen, segment in layer.activity.trace.looks():
         if is_warm:
             window = window + segment.tally if segment.epoch == epoch else segment.tally
             epoch = segment.epoch
-            yield n_seen, epoch, window
+            if n_seen != report.warmup or n_seen == n_all:
+                yield n_seen, epoch, window
         is_warm = n_seen >= warmup
-    if warmup == report.warmup and layer.activity.window.size is None:
-        # What the monitor judged is exact, whether its warm-up ends at a look or between two.
-        yield layer.activity.seen.n_samples, layer.activity.epoch, layer.activity.judged
+    is_as_judged = warmup == report.warmup and not report.is_judged_whole
+    if is_as_judged and layer.activity.window.size is None:
+        # Exact also where the trace is too short, or was stored before warm-ups ended a segment.
+        yield n_all, layer.activity.epoch, layer.activity.judged
 
 
 def _silent_range(window: Tally, alpha: int, counted_alpha: int) -> tuple[int, int]:

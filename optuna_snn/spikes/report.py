@@ -31,6 +31,8 @@ class SpikeReport:
     layers:          layer name -> LayerReport, in the order of declaration or appearance
     over_layers:     "any": the network is silent when one of its layers is; "all": when every one
                      is, at the same look. Likewise for saturated, among the layers with a bound
+    is_judged_whole: whether training ended within the warm-up, and all samples were judged then:
+                     until the end there was nothing to stop the network by
     """
 
     rule: RuleName
@@ -38,6 +40,7 @@ class SpikeReport:
     planned_samples: int | None = None
     layers: Mapping[str, LayerReport] = field(default_factory=dict)
     over_layers: OverLayers = "any"
+    is_judged_whole: bool = False
 
     @property
     def samples_seen(self) -> int:
@@ -75,7 +78,8 @@ class SpikeReport:
         """Planned samples that a stopped network was spared; None without planned_samples."""
         if self.planned_samples is None:
             return None
-        return max(0, self.planned_samples - self.samples_seen) if self.is_stopped else 0
+        is_stopped = self.is_stopped and not self.is_judged_whole
+        return max(0, self.planned_samples - self.samples_seen) if is_stopped else 0
 
     @property
     def constraints(self) -> dict[str, float]:
@@ -114,12 +118,29 @@ class SpikeReport:
             {name: layer.saturation_constraint_sd for name, layer in layers},
         )
 
+    @property
+    def could_not_be_stopped(self) -> bool:
+        """Whether so few samples came after the warm-up that the rule had none to stop it by.
+
+        Never so with planned_samples, of which the warm-up is a part, nor with rule "record".
+        """
+        if self.planned_samples is not None or self.rule == "record":
+            return False
+        n_needed = [
+            layer.rule.min_samples if self.rule == "sequential" else 1
+            for layer in self.layers.values()
+        ]
+        return self.samples_seen < self.warmup + min(n_needed, default=0)
+
     def judged_whole(self) -> SpikeReport:
-        """Return the report without a warm-up, where that left no sample of any layer to judge."""
+        """Return the report of a training that has ended, judged by all samples if need be.
+
+        That is where the warm-up left no sample of any layer to judge.
+        """
         if any(layer.constraint is not None for layer in self.layers.values()):
             return self
         layers = {name: layer.judged_whole() for name, layer in self.layers.items()}
-        return replace(self, warmup=0, layers=layers)
+        return replace(self, layers=layers, is_judged_whole=True)
 
     @property
     def verdict(self) -> str | None:
@@ -178,6 +199,7 @@ class SpikeReport:
             "warmup": self.warmup,
             "planned_samples": self.planned_samples,
             "over_layers": self.over_layers,
+            "judged_whole": self.is_judged_whole,
             "layers": {name: layer.to_json() for name, layer in self.layers.items()},
         }
 
@@ -185,7 +207,8 @@ class SpikeReport:
     def from_json(value: object) -> SpikeReport:
         """Return the report that `to_json` wrote; ValueError with the reason for anything else.
 
-        What was stored before there was a choice has no entry "over_layers", and means "any".
+        What was stored before there was a choice has no entry "over_layers", and means "any"; an
+        earlier report that was judged whole has no entry "judged_whole", but a warm-up of 0.
         """
         if not isinstance(value, dict) or value.get("version") != JSON_VERSION:
             raise ValueError(f"need a mapping of version {JSON_VERSION}, got {value!r:.200}")
@@ -197,12 +220,16 @@ class SpikeReport:
             raise ValueError(
                 f"warmup and planned_samples must be integers >= 0, got {warmup!r} and {planned!r}"
             )
+        is_judged_whole = value.get("judged_whole", False)
+        if not isinstance(is_judged_whole, bool):
+            raise ValueError(f"judged_whole must be a truth value, got {is_judged_whole!r:.99}")
         return SpikeReport(
             rule=rule,
             warmup=warmup,
             planned_samples=planned,
             over_layers=checked_over_layers(value.get("over_layers", "any")),
             layers={name: LayerReport.from_json(layer, rule) for name, layer in layers.items()},
+            is_judged_whole=is_judged_whole,
         )
 
 

@@ -1,10 +1,14 @@
 """The samples of a layer in the order of time, as tallies of ever longer segments.
 
 A finished study can thereby be asked when another rule, with another warm-up, would have stopped
-each of its networks (`replay`). Segments end at checkpoints: after 1, 2, ... 8 samples, then four
-times in each doubling (10, 12, 14, 16, 20, ... 56, 64, 80, ...), and where an epoch ends. What is
-known of time is thereby exact early, where most stops are, and within a quarter later. 60,000
-samples of one epoch make 61 segments.
+each of its networks (`replay`). There are checkpoints after 1, 2, ... 8 samples, then four times
+in each doubling (10, 12, 14, 16, 20, ... 56, 64, 80, ...). A segment ends with the first batch
+that reaches a checkpoint after its beginning, and where an epoch ends: the monitor was asked after
+that batch, too. And it ends with the warm-up, if need be within a batch, so that the judged
+samples stand apart. What is known of time is thereby exact early, where most stops are, and within
+a quarter or a batch later. 60,000 samples of one epoch make 61 segments at most.
+
+Segments stored by versions before this one ended at the checkpoints, also within batches.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ MAX_SEGMENTS = 256
 
 @dataclass(frozen=True)
 class Segment:
-    """Samples between two checkpoints; all are of one epoch."""
+    """Samples that follow each other; all are of one epoch."""
 
     epoch: int
     tally: Tally
@@ -36,24 +40,42 @@ class Trace:
     n_samples: int = 0
 
     def after(
-        self, counts: Counts, *, epoch: int, alpha: int, max_spikes: int | None = None
+        self,
+        counts: Counts,
+        *,
+        epoch: int,
+        alpha: int,
+        max_spikes: int | None = None,
+        warmup: int = 0,
     ) -> Trace:
-        """Return the trace with further samples of the epoch; counts: (n_samples,), in order.
+        """Return the trace with a further batch of the epoch; counts: (n_samples,), in order.
 
-        Samples beyond the last of MAX_SEGMENTS segments are left out.
+        What does not fit into MAX_SEGMENTS segments is left out.
+        warmup: samples of the trial that are not judged
         """
-        segments, n = list(self.segments), self.n_samples
-        start = 0
-        while start < len(counts):
-            is_new = not segments or segments[-1].epoch != epoch or _is_checkpoint(n)
-            if is_new and len(segments) == MAX_SEGMENTS:
-                break
-            end = min(len(counts), start + _next_checkpoint(n) - n)
-            tally = Tally() if is_new else segments.pop().tally
-            segments.append(Segment(epoch, tally.after(counts[start:end], alpha, max_spikes)))
-            n += end - start
-            start = end
-        return Trace(tuple(segments), n)
+        n_unjudged = max(0, warmup - self.n_samples)
+        trace = self
+        for piece in (counts[:n_unjudged], counts[n_unjudged:]):
+            if piece.size:
+                trace = trace._after_piece(piece, epoch, alpha, max_spikes, warmup)
+        return trace
+
+    def _after_piece(
+        self, counts: Counts, epoch: int, alpha: int, max_spikes: int | None, warmup: int
+    ) -> Trace:
+        """The trace with samples that belong to one segment."""
+        kept, tally = self.segments, Tally()
+        if kept and kept[-1].epoch == epoch and not self._is_at_an_end(warmup):
+            kept, tally = kept[:-1], kept[-1].tally
+        elif len(kept) == MAX_SEGMENTS:
+            return self
+        segment = Segment(epoch, tally.after(counts, alpha, max_spikes))
+        return Trace((*kept, segment), self.n_samples + len(counts))
+
+    def _is_at_an_end(self, warmup: int) -> bool:
+        """Whether the last segment reached a checkpoint, or the end of the warm-up."""
+        begin = self.n_samples - self.segments[-1].tally.n_samples
+        return self.n_samples == warmup or self.n_samples >= _next_checkpoint(begin)
 
     def looks(self) -> Iterator[tuple[int, Segment]]:
         """Yield each segment with the samples that were seen when it ended."""
@@ -92,8 +114,3 @@ def _next_checkpoint(n: int) -> int:
     """Return the first checkpoint after n samples."""
     step = 1 << max(0, n.bit_length() - 3)
     return (n // step + 1) * step
-
-
-def _is_checkpoint(n: int) -> bool:
-    """Say whether a segment ends after n samples."""
-    return n % (1 << max(0, n.bit_length() - 3)) == 0

@@ -7,12 +7,16 @@ import pytest
 import torch
 
 from optuna_snn.probes.counting import (
+    COUNT_TOLERANCE,
     LAYOUTS,
     Axes,
     checked_axes,
     complaint,
+    complaint_of_sums,
     count_spikes,
     n_samples_of,
+    refuse_unreadable,
+    rounded,
     to_host,
     total,
 )
@@ -110,8 +114,43 @@ def test_the_rounding_errors_of_straight_through_gradients_are_forgiven() -> Non
     emitted = spikes + x - x.detach()
     assert (emitted != spikes).sum() > 100
     table, _ = to_host([count_spikes(emitted, "batch ...")])
-    assert complaint(table[0, 3:]) is None
-    np.testing.assert_array_equal(table[0, :3], spikes.sum(1))
+    assert complaint(table[0, 3:]) is complaint_of_sums(table[0, :3]) is None
+    np.testing.assert_array_equal(rounded(table[0, :3]), spikes.sum(1))
+
+
+@pytest.mark.parametrize("total", [2.5, 0.2, 3.8, -1.0, -0.5, np.nan, np.inf])
+def test_sums_that_are_no_counts_are_found(total: float) -> None:
+    counts = np.array([0, 7, total, 3], dtype=np.float32)
+    assert complaint_of_sums(counts) == f"values that sum to {total:.4g} in a sample"
+
+
+@pytest.mark.parametrize("total", [0, 1e-3, -1e-3, 6.95, 2.0**20, 2.0**23 + 0.5, 2.0**30])
+def test_sums_that_rounding_may_have_made_of_counts_are_counts(total: float) -> None:
+    assert complaint_of_sums(np.array([1, total], dtype=np.float32)) is None
+
+
+def test_the_rounding_errors_of_many_values_stay_well_below_what_their_sum_may_miss() -> None:
+    x = 30 * torch.randn(1, 4_000_000, generator=torch.Generator().manual_seed(0))
+    spikes = (x > 0).float()
+    emitted = spikes + x - x.detach()
+    assert (emitted != spikes).sum() > 100_000
+    error = float(emitted.double().sum() - spikes.double().sum())
+    assert abs(error) < COUNT_TOLERANCE / 10
+    assert abs(float(count_spikes(emitted, "batch ...").counts - spikes.sum())) < COUNT_TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("emitted", "complaint"),
+    [
+        (torch.zeros(2, 3).to_sparse(), r"torch.sparse_coo; .*Return it dense"),
+        (torch.zeros(2, 3, dtype=torch.complex64), r"torch.complex64; .*that emits zeros"),
+    ],
+)
+def test_sparse_and_complex_tensors_are_refused_with_the_way_out(
+    emitted: torch.Tensor, complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=f"'hidden' emitted a tensor of {complaint}.*update"):
+        refuse_unreadable(emitted, "hidden")
 
 
 def test_graded_integers_are_no_spikes() -> None:

@@ -103,6 +103,20 @@ def test_graded_spikes_of_snntorch_are_refused() -> None:
         watch.take()
 
 
+def test_graded_spikes_of_snntorch_are_refused_where_the_last_steps_are_silent() -> None:
+    lif = snntorch.Leaky(0.5, threshold=1.0, init_hidden=True, graded_spikes_factor=2.5)
+    model = nn.Sequential(nn.Linear(N_INPUTS, 6), lif)
+    nn.init.ones_(model[0].weight)
+    with SpikeMonitor(FixedTrial({}), warmup=0) as monitor:
+        monitor.watch(model)
+        for t in range(10):  # the stimulus comes with the first step of ten
+            spikes = model(torch.ones(8, N_INPUTS) * (t < 1))
+        assert not spikes.any()
+        with pytest.raises(ValueError, match=r"Layer '1' emitted values like .*2\.5"):
+            monitor.update()
+        monitor.update("1", [1])
+
+
 def spikingjelly_network() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(

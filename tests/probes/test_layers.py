@@ -1,9 +1,11 @@
 """Which layers are found, and what is said where they are not."""
 
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from optuna_snn.probes.layers import find_layers
+from optuna_snn.probes.watching import Watch
 from tests.probes.models import Heaviside, TwoLayers
 
 
@@ -65,6 +67,7 @@ def test_a_model_without_known_spiking_layers_has_to_have_them_named() -> None:
         ("hidden", None, r"pass \['hidden'\]"),
         ([], None, "names no layer"),
         ([""], None, "no layer ''"),
+        (["hidden", "hidden"], "batch ...", "layers names 'hidden' twice"),
         (["hidden"], "time", "axes of layer 'hidden' must be one of"),
         (["hidden"], {"hidden": "time"}, "axes of layer 'hidden' must be one of"),
         (["hidden"], {"output": "batch ..."}, "axes names 'output', which is not watched"),
@@ -82,6 +85,32 @@ def test_other_kinds_of_arguments_are_refused() -> None:
         find_layers({})  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"must name modules by strings.* got 3"):
         find_layers(TwoLayers(), {"a": 3})  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match=r"must name modules by strings.* got 3"):
+        find_layers(TwoLayers(), {3: "hidden"}, "batch ...")  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match=r"must name modules by strings.* got 3"):
+        find_layers(TwoLayers(), [3], "batch ...")  # type: ignore[list-item]
+
+
+class Fires(nn.Module):
+    """What torch.jit can compile."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x > 0).float()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_modules_within_a_model_that_torchscript_compiled_are_refused() -> None:
+    """Their hooks are never called; those of a module that was traced as a whole are."""
+    traced = torch.jit.trace(nn.Sequential(nn.Linear(5, 4), Fires()), torch.zeros(2, 5))
+    with pytest.raises(ValueError, match=r"'1' belongs to TopLevelTracedModule, which torch\.jit"):
+        find_layers(traced, ["1"], "batch ...")
+    scripted = nn.Sequential(nn.Linear(5, 4), torch.jit.script(Fires()))
+    with pytest.raises(ValueError, match=r"'1' belongs to RecursiveScriptModule"):
+        find_layers(scripted, ["1"], "batch ...")
+    part = nn.Sequential(nn.Linear(5, 4), torch.jit.trace(Fires(), torch.zeros(2, 4)))
+    watch = Watch(find_layers(part, ["1"], "batch ..."))
+    spikes = part(torch.ones(3, 5))
+    assert watch.take()["1"].tolist() == spikes.sum(1).tolist()
 
 
 def test_a_model_that_is_a_single_spiking_layer_gets_a_name_by_a_mapping() -> None:

@@ -245,15 +245,6 @@ def test_layers_that_the_monitor_declares_are_those_that_it_watches() -> None:
         watched.update("output", [1])
 
 
-def test_counts_made_by_hand_go_along_with_watched_layers() -> None:
-    model = TwoLayers()
-    with monitor() as watched:
-        watched.watch(model, ["hidden"], "batch ...")
-        model(inputs()[0])
-        watched.update()
-        watched.update("output", model.output.emitted[0].sum(1))
-
-
 def test_spikes_after_the_last_update_are_warned_about(caplog: pytest.LogCaptureFixture) -> None:
     model = TwoLayers()
     with caplog.at_level(logging.WARNING), monitor() as watched:

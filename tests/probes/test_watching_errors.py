@@ -1,5 +1,8 @@
 """What a watch refuses, with words that lead out."""
 
+import itertools
+from unittest import mock
+
 import pytest
 import torch
 from optuna.trial import FixedTrial
@@ -8,7 +11,7 @@ from torch import nn
 from optuna_snn.monitor import SpikeMonitor
 from optuna_snn.probes.counting import Axes
 from optuna_snn.probes.layers import find_layers
-from optuna_snn.probes.watching import CHUNK_STEPS, Watch
+from optuna_snn.probes.watching import CHUNK_STEPS, MOST_PROOFS, Watch
 from tests.probes.models import Heaviside, TwoLayers, inputs
 
 NAMES = ["hidden", "output"]
@@ -103,6 +106,97 @@ def test_values_that_are_no_spikes_are_refused_however_many_steps_a_batch_has(
         with pytest.raises(ValueError, match=r"'output' emitted values like 0\.5.*zeros and ones"):
             watched.update()
         watched.update({"hidden": [1], "output": [1]})
+
+
+def graded(first: float, last: float = 0.0, n_steps: int = 10) -> TwoLayers:
+    """The output emits `first` in the first of n_steps steps, and `last` in the others."""
+    model, step = TwoLayers(), itertools.count()
+    model.output.emit = lambda spikes: torch.full_like(
+        spikes, last if next(step) % n_steps else first
+    )
+    return model
+
+
+def present(model: TwoLayers, n_steps: int = 10) -> None:
+    for x in inputs(n_steps):
+        model(x)
+
+
+@pytest.mark.parametrize("n_steps", [2, 10, CHUNK_STEPS + 1, 2 * CHUNK_STEPS])
+@pytest.mark.parametrize(
+    ("first", "last"), [(2.5, 0.0), (2.0, 0.0), (0.5, 0.0), (-1.0, 0.0), (0.3, 1.0)]
+)
+def test_a_value_that_is_no_spike_is_refused_in_whichever_step_it_comes(
+    first: float, last: float, n_steps: int
+) -> None:
+    model = graded(first, last, n_steps)
+    with monitor() as watched:
+        watched.watch(model, NAMES, "batch ...")
+        present(model, n_steps)
+        with pytest.raises(ValueError, match=r"'output' emitted values.*zeros and ones"):
+            watched.update()
+        assert watched.n_samples == 0
+        watched.update({"hidden": [1], "output": [1]})
+
+
+def test_a_layer_that_is_silent_at_first_is_checked_in_full_until_it_has_fired() -> None:
+    model = graded(0.0)
+    with monitor(rule="record") as watched:
+        watched.watch(model, NAMES, "batch ...")
+        for _ in range(5):
+            present(model)
+            watched.update()
+        model.output.emit = graded(2.0).output.emit
+        present(model)
+        with pytest.raises(ValueError, match=r"'output' emitted values like -1 or 2"):
+            watched.update()
+
+
+@pytest.mark.parametrize(
+    ("first", "complaint"), [(0.5, "values that sum to 1.5 in a"), (-1.0, "got -3.0")]
+)
+def test_later_batches_are_refused_where_their_sums_are_no_counts(
+    first: float, complaint: str
+) -> None:
+    """Three output neurons; the last step holds zeros, and only it is looked at by then."""
+    model = graded(1.0)
+    with monitor() as watched:
+        watched.watch(model, NAMES, "batch ...")
+        present(model)
+        watched.update()
+        model.output.emit = graded(first).output.emit
+        present(model)
+        with pytest.raises(ValueError, match=complaint):
+            watched.update()
+        assert watched.n_samples == 8
+
+
+def bounded_shapes(model: TwoLayers, n_batches: int) -> list[list[int]]:
+    """Shapes of the values whose bounds are computed for the output, batch by batch."""
+    watch, shapes = watching(model), []
+    for _ in range(n_batches):
+        present(model)
+        with mock.patch.object(torch, "addcmul", side_effect=torch.addcmul) as bound:
+            watch.take()
+        shapes += [list(bound.call_args_list[-1].args[0].shape)]
+    return shapes
+
+
+def test_a_layer_that_fired_is_looked_at_in_its_last_step_alone_from_then_on() -> None:
+    assert bounded_shapes(graded(1.0), 3) == [[10, 8, 3], [8, 3], [8, 3]]
+
+
+def test_a_layer_that_never_fires_is_checked_in_full_for_a_limited_time() -> None:
+    shapes = bounded_shapes(graded(0.0), MOST_PROOFS + 2)
+    assert shapes == [[10, 8, 3]] * MOST_PROOFS + [[8, 3]] * 2
+
+
+@pytest.mark.parametrize("kind", ["to_sparse", "cfloat"])
+def test_a_tensor_that_cannot_be_counted_is_refused_by_the_name_of_its_layer(kind: str) -> None:
+    layer = Heaviside(emit=lambda spikes: getattr(spikes.detach(), kind)())
+    Watch(find_layers(nn.ModuleDict({"hidden": layer}), ["hidden"], "batch ..."))
+    with pytest.raises(ValueError, match="'hidden' emitted a tensor of torch"):
+        layer(inputs()[0])
 
 
 @pytest.mark.parametrize("returned", [None, {"spikes": torch.zeros(2, 3)}, ()])

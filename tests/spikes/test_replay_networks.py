@@ -44,7 +44,8 @@ def report_of(
     for name, epochs in network.items():
         layer = limits.first_report(name, 1)
         for epoch, counts in enumerate(epochs, start=1):
-            layer = layer.after(np.array(counts, dtype=float), epoch=epoch, warmup=warmup)
+            for count in counts:
+                layer = layer.after(np.array([float(count)]), epoch=epoch, warmup=warmup)
         layers[name] = layer
     return SpikeReport(rule, warmup, None, layers, over_layers)
 

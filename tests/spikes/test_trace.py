@@ -1,5 +1,6 @@
 """The course of a layer's samples: segments between checkpoints."""
 
+import itertools
 import json
 
 import numpy as np
@@ -15,39 +16,66 @@ CHECKPOINTS = [*range(1, 9), 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80,
 batches_by_epoch = st.lists(st.lists(st.lists(st.integers(0, 40), max_size=50), max_size=5))
 
 
-def trace_of(epochs: list[list[list[int]]], alpha: int = 3) -> Trace:
+def trace_of(epochs: list[list[list[int]]], alpha: int = 3, warmup: int = 0) -> Trace:
     trace = Trace()
     for epoch, batches in enumerate(epochs, start=1):
         for batch in batches:
-            trace = trace.after(np.array(batch, dtype=float), epoch=epoch, alpha=alpha)
+            counts = np.array(batch, dtype=float)
+            trace = trace.after(counts, epoch=epoch, alpha=alpha, warmup=warmup)
     return trace
 
 
+def ends(trace: Trace) -> list[int]:
+    return [n for n, _ in trace.looks()]
+
+
 def test_segments_end_at_every_sample_first_and_then_four_times_in_each_doubling() -> None:
-    ends = [n for n, _ in trace_of([[[1] * 128]]).looks()]
-    assert ends == CHECKPOINTS
-    assert len(trace_of([[[1] * 60_000]]).segments) == 60
+    assert ends(trace_of([[[1]] * 128])) == CHECKPOINTS
+    assert len(trace_of([[[1] * 16] * 3750]).segments) < 60
+
+
+@pytest.mark.parametrize(
+    ("batch", "expected"),
+    [
+        (16, [*range(16, 129, 16), 160, 192, 224, 256, 320]),
+        (50, [50, 100, 150, 200, 250, 300]),
+        (500, [500, 1000]),
+    ],
+)
+def test_segments_end_with_the_first_batch_that_reaches_a_checkpoint(
+    batch: int, expected: list[int]
+) -> None:
+    n_batches = expected[-1] // batch
+    assert ends(trace_of([[[1] * batch] * n_batches])) == expected
+
+
+def test_the_warm_up_ends_a_segment_also_within_a_batch() -> None:
+    assert ends(trace_of([[[1] * 16] * 4], warmup=35)) == [16, 32, 35, 48, 64]
+    assert ends(trace_of([[[1] * 16] * 4], warmup=48)) == [16, 32, 48, 64]
+    assert ends(trace_of([[[1] * 30], [[1] * 30]], warmup=23)) == [23, 30, 60]
 
 
 @repeatable
-@given(batches_by_epoch)
-def test_each_look_knows_the_samples_before_it_whatever_the_batches(
-    epochs: list[list[list[int]]],
+@given(batches_by_epoch, st.integers(0, 100))
+def test_each_segment_holds_the_samples_of_whole_batches(
+    epochs: list[list[list[int]]], warmup: int
 ) -> None:
-    streams = [[count for batch in batches for count in batch] for batches in epochs]
-    counts = [count for stream in streams for count in stream]
-    epoch_of = [i for i, stream in enumerate(streams, start=1) for _ in stream]
-    begin = 0
-    for end, segment in trace_of(epochs).looks():
+    counts = [count for batches in epochs for batch in batches for count in batch]
+    epoch_of = [i for i, e in enumerate(epochs, start=1) for batch in e for _ in batch]
+    batch_ends = np.cumsum([len(batch) for batches in epochs for batch in batches]).tolist()
+    trace, begin = trace_of(epochs, warmup=warmup), 0
+    for end, segment in trace.looks():
         assert segment.tally == Tally().after(np.array(counts[begin:end], dtype=float), 3)
         assert set(epoch_of[begin:end]) == {segment.epoch}
+        assert end in {*batch_ends, warmup}
         begin = end
     assert begin == len(counts)
-    ends = {n for n, _ in trace_of(epochs).looks()}
-    lasts = set(np.cumsum([len(stream) for stream in streams]).tolist())
-    assert ends | {0} == {n for n in CHECKPOINTS if n <= begin} | {
-        n for n in ends if n > CHECKPOINTS[-1]
-    } | lasts | {0}
+    assert warmup in {0, *ends(trace)} or warmup > len(counts)
+    # None is missing: with every batch that reaches a checkpoint a segment ends.
+    for earlier, later in itertools.pairwise([0, *batch_ends]):
+        start = warmup if earlier < warmup < later else earlier
+        if any(start < point <= later for point in CHECKPOINTS):
+            assert later in ends(trace)
 
 
 def test_a_trace_ends_after_its_largest_number_of_segments() -> None:
@@ -56,10 +84,16 @@ def test_a_trace_ends_after_its_largest_number_of_segments() -> None:
 
 
 @repeatable
-@given(batches_by_epoch)
-def test_the_json_form_returns_the_same_trace(epochs: list[list[list[int]]]) -> None:
-    trace = trace_of(epochs)
-    assert Trace.from_json(json.loads(json.dumps(trace.to_json()))) == trace
+@given(batches_by_epoch, st.integers(0, 100))
+def test_the_json_form_returns_the_same_trace_which_goes_on_alike(
+    epochs: list[list[list[int]]], warmup: int
+) -> None:
+    trace = trace_of(epochs, warmup=warmup)
+    read = Trace.from_json(json.loads(json.dumps(trace.to_json())))
+    assert read == trace
+    more = np.arange(9.0)
+    further = [t.after(more, epoch=len(epochs) + 1, alpha=3, warmup=warmup) for t in (trace, read)]
+    assert further[0] == further[1]
 
 
 @pytest.mark.parametrize(
