@@ -52,7 +52,7 @@ FORBIDDEN = {
 WRAPPED = {
     "bindsnet": "backends/bindsnet.py",
     "lava": "backends/lava_dl.py",
-    "tonic": "objectives/datasets.py",
+    "tonic": "objectives/datasets",
     "submitit": "workers/slurm.py",
     "ray": "workers/ray.py",
     "optuna_dashboard": "dashboard",

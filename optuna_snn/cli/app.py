@@ -88,9 +88,10 @@ def _expected(error: Exception) -> str | None:
 
     from optuna_snn.backends import MissingPackageError
     from optuna_snn.backends.install import InstallError
+    from optuna_snn.objectives.datasets.errors import DatasetError
     from optuna_snn.workers.errors import RunError
 
-    if isinstance(error, RunError | MissingPackageError | InstallError):
+    if isinstance(error, RunError | MissingPackageError | InstallError | DatasetError):
         return str(error)
     if isinstance(error, StorageInternalError):
         cause = str(error.__cause__ or error).strip().splitlines()[0]
