@@ -88,15 +88,22 @@ def _expected(error: Exception) -> str | None:
 
     from optuna_snn.backends import MissingPackageError
     from optuna_snn.backends.install import InstallError
-    from optuna_snn.objectives.datasets.errors import DatasetError
     from optuna_snn.workers.errors import RunError
 
-    if isinstance(error, RunError | MissingPackageError | InstallError | DatasetError):
+    if isinstance(error, RunError | MissingPackageError | InstallError) or _is_dataset_error(
+        error
+    ):
         return str(error)
     if isinstance(error, StorageInternalError):
         cause = str(error.__cause__ or error).strip().splitlines()[0]
         return f"the storage failed: {cause}; nothing is lost, run again to continue"
     return None
+
+
+def _is_dataset_error(error: Exception) -> bool:
+    """Without an import of the objectives: whoever raised the error has imported it."""
+    module = sys.modules.get("optuna_snn.objectives.datasets.errors")
+    return module is not None and isinstance(error, module.DatasetError)
 
 
 def _version() -> str:
