@@ -17,7 +17,8 @@ from optuna.exceptions import StorageInternalError
 from optuna_snn.backends import install as install_module
 from optuna_snn.backends.install import BACKENDS, Backend, BackendStatus, InstallError
 from optuna_snn.cli import main
-from optuna_snn.cli.options import DEFAULT_GRACE_S
+from optuna_snn.cli import options as cli_options
+from optuna_snn.workers import stop as stop_module
 from optuna_snn.workers import storage as storage_module
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,8 +96,52 @@ def test_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str])
         assert "not installed" in shown
 
 
-def test_the_default_grace_period_is_the_storages() -> None:
-    assert DEFAULT_GRACE_S == storage_module.DEFAULT_GRACE_S
+def test_the_default_times_are_those_of_the_modules_that_a_quick_help_cannot_import() -> None:
+    assert cli_options.DEFAULT_GRACE_S == storage_module.DEFAULT_GRACE_S
+    assert cli_options.DEFAULT_PATIENCE_S == storage_module.DEFAULT_PATIENCE_S
+    assert cli_options.DEFAULT_STOP_GRACE_S == stop_module.DEFAULT_STOP_GRACE_S
+
+
+def test_the_help_of_run_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--help"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    for code in ("0 the study has", "2 expected", "3 ten trials", "4 the workers", "128 + number"):
+        assert code in words
+
+
+def test_every_option_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[dict[str, object]] = []
+
+    class Enough(Exception):
+        """Nothing is run."""
+
+    def run_study(study: Path, **options: object) -> None:
+        called.append(options)
+        raise Enough
+
+    monkeypatch.setattr("optuna_snn.workers.supervisor.run_study", run_study)
+    words = "--workers 4 --devices cuda:0,cuda:1 --slots 2 --timeout 60 --trial-timeout 2.5"
+    words += " --stop-grace 3 --grace 30 --patience 90 --n-trials 7 --study-name other --new"
+    with pytest.raises(Enough):
+        main(["run", "toy.py", "--storage", "a.db", *words.split()])
+    (options,) = called
+    stop = options.pop("stop")
+    assert isinstance(stop, stop_module.StopRequest)
+    assert stop.grace_s == 3.0
+    del options["display"]
+    assert options == {
+        "n_trials": 7,
+        "n_workers": 4,
+        "devices": ["cuda:0", "cuda:1"],
+        "n_slots": 2,
+        "storage": "a.db",
+        "study_name": "other",
+        "timeout_s": 60.0,
+        "trial_timeout_s": 2.5,
+        "grace_s": 30,
+        "patience_s": 90.0,
+        "new": True,
+    }
 
 
 @pytest.mark.parametrize(
@@ -113,9 +158,14 @@ def test_the_default_grace_period_is_the_storages() -> None:
         (["walk"], "No such command 'walk'"),
         (["run", "toy.py", "--storage", "no/where/a.db"], "mkdir -p no/where"),
         (["run", "toy.py", "--storage", "toy.py"], "is a Python file"),
-        (["run", "toy.py", "--storage", "mysql+nosuch://h/d"], "cannot be opened"),
+        (["run", "toy.py", "--storage", "mysql+nosuch://h/d"], "is no storage that is known"),
         (["worker", "toy.py", "--storage", "no/where/a.db"], "mkdir -p no/where"),
         (["worker", "missing.py"], "does not exist"),
+        (["run", "toy.py", "--devices", "gpu0"], "--devices: 'gpu0' is no device; write cuda:0"),
+        (["run", "toy.py", "--slots", "2"], "without devices say --workers 2"),
+        (["run", "toy.py", "--devices", "cpu", "--slots", "0"], "'--slots': Input should be"),
+        (["run", "toy.py", "--trial-timeout", "0"], "'--trial-timeout': Input should be"),
+        (["worker", "toy.py", "--stop-grace", "-1"], "'--stop-grace': Input should be"),
         (["backends", "install", "brian"], "'brian' is none of bindsnet, lava-dl"),
     ],
 )
@@ -203,12 +253,12 @@ def test_a_run_prints_its_trials_a_summary_and_leaves_a_figure() -> None:
 
 
 @pytest.mark.slow
-def test_a_run_whose_trials_all_fail_ends_with_the_last_error_and_code_1() -> None:
+def test_a_run_whose_trials_all_fail_ends_with_the_last_error_and_code_3() -> None:
     Path("toy.py").write_text(
         TOY.replace("x = trial", "raise OSError('no spikes today')\n    x = trial")
     )
     done = command("run", "toy.py")
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert "10 trials failed in a row; the last error: OSError: no spikes today" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 

@@ -8,7 +8,12 @@ from typing import Annotated
 import typer
 
 DEFAULT_N_TRIALS = 100
-DEFAULT_GRACE_S = 60  # of workers.storage, which a quick --help cannot import; a test compares
+
+# Of workers.storage, workers.patience and workers.stop, which a quick --help cannot import; a test
+# compares.
+DEFAULT_GRACE_S = 60
+DEFAULT_PATIENCE_S = 300.0
+DEFAULT_STOP_GRACE_S = 20.0
 
 StudyArgument = Annotated[
     Path, typer.Argument(metavar="STUDY.py", help="Study file: objective(trial) and more.")
@@ -40,5 +45,25 @@ GraceOption = Annotated[
     int,
     typer.Option(
         "--grace", min=2, help="Seconds without a heartbeat until a worker is taken for dead."
+    ),
+]
+PatienceOption = Annotated[
+    float,
+    typer.Option("--patience", min=0.0, help="Seconds to wait for a database that has gone away."),
+]
+StopGraceOption = Annotated[
+    float,
+    typer.Option(
+        "--stop-grace",
+        min=0.0,
+        help="Seconds that running trials have to finish once a signal asks to stop.",
+    ),
+]
+TrialTimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--trial-timeout",
+        min=0.001,
+        help="A trial that takes more seconds fails, and is not tried again.",
     ),
 ]

@@ -11,12 +11,17 @@ import typer
 from optuna_snn.cli.options import (
     DEFAULT_GRACE_S,
     DEFAULT_N_TRIALS,
+    DEFAULT_PATIENCE_S,
+    DEFAULT_STOP_GRACE_S,
     GraceOption,
     NameOption,
+    PatienceOption,
+    StopGraceOption,
     StorageOption,
     StudyArgument,
     TimeoutOption,
     TrialsOption,
+    TrialTimeoutOption,
 )
 
 if TYPE_CHECKING:
@@ -28,11 +33,27 @@ __all__ = ["run", "worker"]
 def run(
     study: StudyArgument,
     n_trials: TrialsOption = DEFAULT_N_TRIALS,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Worker processes; 1, or as --devices say."),
+    ] = None,
+    devices: Annotated[
+        str | None,
+        typer.Option(
+            "--devices",
+            help="cuda:0,cuda:1 (by their order in CUDA_VISIBLE_DEVICES), all, or cpu.",
+        ),
+    ] = None,
+    slots: Annotated[
+        int | None, typer.Option("--slots", min=1, help="Workers on each device; 1 unless given.")
+    ] = None,
     storage: StorageOption = None,
     study_name: NameOption = None,
     timeout: TimeoutOption = None,
+    trial_timeout: TrialTimeoutOption = None,
+    stop_grace: StopGraceOption = DEFAULT_STOP_GRACE_S,
     grace: GraceOption = DEFAULT_GRACE_S,
+    patience: PatienceOption = DEFAULT_PATIENCE_S,
     new: Annotated[
         bool,
         typer.Option("--new", help="Give an existing SQLite file a dated name and begin anew."),
@@ -40,7 +61,19 @@ def run(
 ) -> int:
     """Run a study with worker processes until it has its trials.
 
-    A study that exists is continued. Ctrl-C stops the run; running trials are queued again.
+    A study that exists is continued; one that others work on is shared.
+
+    Ctrl-C, TERM, HUP, USR1 and USR2 stop the run. Running trials may finish
+    within --stop-grace, then they are queued again; at a second signal
+    they are queued at once, at a third the workers are killed.
+
+    Exit codes:
+    0 the study has its trials, or the time of --timeout is over
+    1 unexpected error
+    2 expected error, told in one line
+    3 ten trials failed in a row
+    4 the workers died too often
+    128 + number of the signal that stopped the run: 130 INT, 143 TERM
     """
     from rich.console import Console
 
@@ -49,25 +82,33 @@ def run(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    from optuna_snn.workers.display import LiveDisplay, PlainDisplay
-    from optuna_snn.workers.summary import EXIT_CODES, print_summary
+    from optuna_snn.workers.display import PlainDisplay
+    from optuna_snn.workers.live_display import LiveDisplay
+    from optuna_snn.workers.outcome import exit_code
+    from optuna_snn.workers.stop import StopRequest
+    from optuna_snn.workers.summary import print_summary
     from optuna_snn.workers.supervisor import run_study
 
     outcome = run_study(
         study,
         n_trials=n_trials,
         n_workers=workers,
+        devices=None if devices is None else devices.split(","),
+        n_slots=slots,
         storage=storage,
         study_name=study_name,
         timeout_s=timeout,
+        trial_timeout_s=trial_timeout,
         grace_s=grace,
+        patience_s=patience,
+        stop=StopRequest(grace_s=stop_grace),
         new=new,
         display=lambda heading: (LiveDisplay if console.is_terminal else PlainDisplay)(
             heading, console
         ),
     )
     print_summary(console, outcome, figure=_figure(outcome))
-    return EXIT_CODES[outcome.end]
+    return exit_code(outcome)
 
 
 def worker(
@@ -76,27 +117,40 @@ def worker(
     storage: StorageOption = None,
     study_name: NameOption = None,
     timeout: TimeoutOption = None,
+    trial_timeout: TrialTimeoutOption = None,
+    stop_grace: StopGraceOption = DEFAULT_STOP_GRACE_S,
     grace: GraceOption = DEFAULT_GRACE_S,
+    patience: PatienceOption = DEFAULT_PATIENCE_S,
     since: Annotated[str | None, typer.Option("--since", hidden=True)] = None,
     parent: Annotated[int | None, typer.Option("--parent", hidden=True)] = None,
 ) -> int:
-    """Run one worker in this process; start as many as you like, wherever the storage is seen."""
+    """Run one worker in this process; start as many as you like, wherever the storage is seen.
+
+    It joins whoever works on the study. Signals stop it as they stop a run, and the exit codes are
+    the same.
+    """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s"
     )
-    from optuna_snn.workers.worker import run_worker
+    from optuna_snn.workers.stop import StopRequest
+    from optuna_snn.workers.worker import WorkerEnd, run_worker
 
+    stop = StopRequest(grace_s=stop_grace, is_supervised=parent is not None)
     end = run_worker(
         study,
         storage=storage,
         n_trials=n_trials,
         study_name=study_name,
         timeout_s=timeout,
+        trial_timeout_s=trial_timeout,
         grace_s=grace,
+        patience_s=patience,
+        stop=stop,
         since=None if since is None else datetime.fromisoformat(since),
         parent_pid=parent,
     )
-    return end.value
+    code: int = end.value
+    return code + (stop.signal or 0) if end is WorkerEnd.STOPPED else code
 
 
 def _figure(outcome: RunOutcome) -> str:

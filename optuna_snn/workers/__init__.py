@@ -1,9 +1,20 @@
 """Many worker processes on one study: storage, retries, workers and their supervisor."""
 
+from optuna_snn.workers.database_errors import StorageError, StorageLostError
 from optuna_snn.workers.errors import RunError
 from optuna_snn.workers.retry import RetryStaleTrial
 from optuna_snn.workers.storage import open_storage
 from optuna_snn.workers.supervisor import run_study
+from optuna_snn.workers.sweep import sweep
 from optuna_snn.workers.worker import run_worker
 
-__all__ = ["RetryStaleTrial", "RunError", "open_storage", "run_study", "run_worker"]
+__all__ = [
+    "RetryStaleTrial",
+    "RunError",
+    "StorageError",
+    "StorageLostError",
+    "open_storage",
+    "run_study",
+    "run_worker",
+    "sweep",
+]

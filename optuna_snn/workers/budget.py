@@ -40,19 +40,20 @@ def n_on_their_way(
 ) -> int:
     """Number of RUNNING trials that somebody is working on.
 
-    A trial with a heartbeat is: if its worker is dead, the sweep for stale trials fails it soon.
-    One that never beat, older than the grace period, is left over from a worker that died before
-    its first beat or from a process without heartbeats; nothing would ever end it: nobody waits.
+    A trial that has beaten is: if its worker is dead, the sweep for stale trials fails it soon.
+    One that never beat, older than the grace period, may be left over from a worker that died
+    before its first beat or belong to a process without heartbeats: nobody waits for it.
 
     Args:
         trials: all trials of the study.
-        heartbeat_ages: seconds since the last heartbeat by trial number.
+        heartbeat_ages: seconds since the last heartbeat by trial number; negative for trials that
+            have not beaten but may still (see `WorkerStorage.heartbeat_ages`).
         grace_s: the storage's grace period in seconds.
         now: local time, as `FrozenTrial.datetime_start` is.
     """
     newest_zombie = now - timedelta(seconds=grace_s)
     return sum(
-        trial.number in heartbeat_ages
+        heartbeat_ages.get(trial.number, -1.0) >= 0.0
         or (trial.datetime_start is not None and trial.datetime_start > newest_zombie)
         for trial in trials
         if trial.state == TrialState.RUNNING

@@ -7,7 +7,9 @@ worker died.
 
 from __future__ import annotations
 
+import errno
 import math
+import signal
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -17,9 +19,12 @@ __all__ = [
     "FAIL_LIMIT",
     "FAIL_REASON",
     "STOPPED",
+    "describe_death",
     "describe_error",
     "fail_reason",
     "fail_streak",
+    "is_out_of_memory",
+    "time_limit_reason",
     "unusable_value",
 ]
 
@@ -34,11 +39,56 @@ FAIL_LIMIT = 10
 MAX_REASON_LENGTH = 500
 
 
+MEMORY_SIGNS = (
+    "out of memory",
+    "can't allocate memory",  # torch on the CPU, a plain RuntimeError
+    "cannot allocate memory",
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+)
+
+
 def describe_error(error: BaseException) -> str:
-    """Type and message in one short line; the traceback is in the worker's log."""
+    """Type and message in one short line; the traceback is in the worker's log.
+
+    Where memory was short, the line begins with "out of memory".
+    """
     message = " ".join(str(error).split())
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    if is_out_of_memory(error):
+        text = f"out of memory: {text}"
     return text if len(text) <= MAX_REASON_LENGTH else text[: MAX_REASON_LENGTH - 1] + "…"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that the memory of this machine or of a GPU did not suffice.
+
+    torch.OutOfMemoryError is a RuntimeError, and its CPU allocator raises a plain one: the words
+    tell.
+    """
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(sign in text for sign in MEMORY_SIGNS)
+
+
+def describe_death(exit_code: int) -> str:
+    """How a process ended that should not have, as a predicate; a negative code is a signal."""
+    if exit_code >= 0:
+        return f"ended with code {exit_code}"
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:  # a real-time signal has no name
+        name = "a signal"
+    guess = " (out of memory?)" if -exit_code == signal.SIGKILL else ""
+    return f"was killed by {name}, signal {-exit_code}{guess}"
+
+
+def time_limit_reason(limit_s: float) -> str:
+    """Reason of a trial that took longer than `limit_s` seconds; such a trial is not retried."""
+    return f"time limit of {limit_s:g} s"
 
 
 def unusable_value(value: object) -> str | None:

@@ -6,25 +6,46 @@ only once per trial, so an inherited one would block the new value; a sampler's 
 describes a moment that has passed (a copied rung makes SuccessiveHalving skip it). Optuna's own
 `RetryHeartbeatStaleTrialCallback` copies all of that. The history keeps its keys, so that its
 `retry_history` and `retried_trial_number` read our retries too.
+
+To fail a trial and to queue it again are two steps, and a process can die between them. What such
+a death leaves can be told (`lost_retries`), and `WorkerStorage` adds a retry only if the trial has
+none yet, so any process may finish the work of any other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from optuna_snn.workers.failures import FAIL_REASON
+from optuna_snn.workers.failures import FAIL_REASON, STOPPED
 
-__all__ = ["DEFAULT_MAX_RETRY", "RetryStaleTrial", "requeue"]
+__all__ = [
+    "DEFAULT_MAX_RETRY",
+    "HISTORY",
+    "STALE",
+    "RetryStaleTrial",
+    "forerunner",
+    "lost_retries",
+    "requeue",
+]
 
 DEFAULT_MAX_RETRY = 3
 
 FIRST_TRIAL = "failed_trial"
 HISTORY = "retry_history"
-KEPT_SYSTEM_ATTRS = ("fixed_params", "grid_id", "search_space", FIRST_TRIAL, HISTORY)
+OWN_PREFIX = "optuna_snn:"
+N_DEATHS = OWN_PREFIX + "n_deaths"
+"""System attribute: how many forerunners died. Those that were stopped on request did not."""
+
+CHOSEN_BEFORE = ("fixed_params", "grid_id")
+KEPT_SYSTEM_ATTRS = (*CHOSEN_BEFORE, "search_space", FIRST_TRIAL, HISTORY, N_DEATHS)
 """Enqueued values and GridSampler's cell say *what* to run; everything else says how it went."""
 
-OWN_PREFIX = "optuna_snn:"
+STALE = OWN_PREFIX + "stale"
+"""System attribute of a trial that was failed because its heartbeats stopped, written in the same
+transaction; its value is their age in seconds."""
 
 
 class RetryStaleTrial:
@@ -43,16 +64,28 @@ class RetryStaleTrial:
         self._max_retry = max_retry
 
     def __call__(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Queue a copy of `trial`, unless its retries are spent."""
-        if len(trial.system_attrs.get(HISTORY, [])) < self._max_retry:
+        """Queue a copy of `trial` if it is wanted."""
+        if self.wants(trial):
             requeue(study, trial)
+
+    def wants(self, trial: FrozenTrial) -> bool:
+        """Whether `trial` is to be run again: there is something to repeat, and a retry is left.
+
+        A trial that died before anything was suggested is no loss: the next ask is as good.
+        """
+        is_chosen = bool(trial.params) or any(key in trial.system_attrs for key in CHOSEN_BEFORE)
+        return is_chosen and _n_deaths(trial) < self._max_retry
 
 
 def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Queue the parameters of `trial` as a WAITING trial that remembers where it comes from."""
+    """Queue the parameters of `trial` as a WAITING trial that remembers where it comes from.
+
+    A second call for the same trial changes nothing if the study is stored in a `WorkerStorage`.
+    """
     kept = {key: trial.system_attrs[key] for key in KEPT_SYSTEM_ATTRS if key in trial.system_attrs}
     kept[FIRST_TRIAL] = kept.get(FIRST_TRIAL, trial.number)
     kept[HISTORY] = [*kept.get(HISTORY, []), trial.number]
+    kept[N_DEATHS] = _n_deaths(trial) + (trial.user_attrs.get(FAIL_REASON) != STOPPED)
     study.add_trial(
         optuna.create_trial(
             state=TrialState.WAITING,
@@ -66,3 +99,38 @@ def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
             system_attrs=kept,
         )
     )
+
+
+def _n_deaths(trial: FrozenTrial) -> int:
+    """Deaths among the forerunners of `trial`; Optuna's own callback counts all of them."""
+    n_deaths: int = trial.system_attrs.get(N_DEATHS, len(trial.system_attrs.get(HISTORY, [])))
+    return n_deaths
+
+
+def forerunner(trial: FrozenTrial) -> int | None:
+    """Number of the trial that `trial` repeats, None if it repeats none."""
+    history = trial.system_attrs.get(HISTORY)
+    return history[-1] if history else None
+
+
+def lost_retries(
+    trials: Sequence[FrozenTrial], is_wanted: Callable[[FrozenTrial], bool]
+) -> list[FrozenTrial]:
+    """FAIL trials that were to be queued again and were not.
+
+    Args:
+        trials: all trials of the study.
+        is_wanted: whether a stale trial is to be run again (`RetryStaleTrial.wants`); one that was
+            stopped on request always is.
+    """
+    repeated = {forerunner(trial) for trial in trials}
+    return [
+        trial
+        for trial in trials
+        if trial.state == TrialState.FAIL
+        and trial.number not in repeated
+        and (
+            trial.user_attrs.get(FAIL_REASON) == STOPPED
+            or (STALE in trial.system_attrs and is_wanted(trial))
+        )
+    ]

@@ -1,7 +1,8 @@
 """Where a run leaves its files: beside the SQLite database, else in the current folder.
 
-    <folder>/<stem>.png                 figure of the study
-    <folder>/<stem>-logs/worker-0.log   log of each worker, appended by later runs
+    <folder>/<stem>.png                      figure of the study
+    <folder>/<stem>-logs/worker-node1-0.log  log of each worker, appended by later runs
+    <folder>/<stem>-late-results.jsonl       results whose trials had been ended by others
 
 The stem is the database's; a study of another name in the same file adds its own.
 """
@@ -35,9 +36,14 @@ class RunFiles:
         """Folder of the workers' logs."""
         return self.folder / f"{self.stem}-logs"
 
-    def worker_log(self, slot: int) -> Path:
-        """Log of the worker in `slot`."""
-        return self.log_folder / f"worker-{slot}.log"
+    @property
+    def late_results(self) -> Path:
+        """Results that came too late; see late_results.py."""
+        return self.folder / f"{self.stem}-late-results.jsonl"
+
+    def worker_log(self, host: str, index: int) -> Path:
+        """Log of one worker of the machine `host`."""
+        return self.log_folder / f"worker-{host}-{index}.log"
 
 
 def run_files(url: str, study_name: str) -> RunFiles:

@@ -1,38 +1,29 @@
-"""A slot: one worker process, its log, and its restarts."""
+"""A slot: one worker process, its device, its log, and its restarts."""
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
-from pathlib import Path
 
+from optuna_snn.workers.devices import SlotDevice
+from optuna_snn.workers.stop import HURRY_SIGNAL, STOP_SIGNALS
 from optuna_snn.workers.worker import WorkerEnd
+from optuna_snn.workers.worker_log import WorkerLog
 
-__all__ = ["ERROR_PREFIX", "EXPECTED_ERROR", "Slot", "SlotState", "n_cores", "thread_limits"]
+__all__ = ["EXPECTED_ERROR", "MAX_RESTARTS", "STOPPED_CODES", "Slot", "SlotState"]
 
 MAX_RESTARTS = 5
-"""A worker that crashes is started again so often, after 1, 2, 4, ... seconds."""
+"""A worker that crashes is started again so often, after 1, 2, 4, ... seconds; a trial that it
+brings to an end sets the count back."""
 
 EXPECTED_ERROR = 2
 """Exit code of a worker that could not start for a reason that a restart will not cure."""
 
-ERROR_PREFIX = "error: "
-"""Starts the one line in which the command line tells an expected error."""
-
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
-
-LOG_TAIL_BYTES = 64_000
+STOPPED_CODES = frozenset(128 + number for number in STOP_SIGNALS)
+"""Exit codes by which a worker says that a signal asked it to stop."""
 
 
 class SlotState(Enum):
@@ -41,6 +32,7 @@ class SlotState(Enum):
     RUNNING = "running"
     RESTARTING = "restarting"
     FINISHED = "finished"
+    STOPPED = "stopped"
     FAILED_IN_A_ROW = "failed in a row"
     REFUSED = "refused"
     GIVEN_UP = "given up"
@@ -52,18 +44,32 @@ class Slot:
     Args:
         command: the worker's command line.
         environment: its environment.
-        log: file that its output is appended to; the folder must exist.
+        log: takes its output.
+        device: the device that `environment` gives it.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: WorkerLog,
+        device: SlotDevice | None = None,
+    ) -> None:
         self.log = log
+        self.device = device or SlotDevice("")
         self.n_restarts = 0
+        """Restarts in all."""
         self.exit_code: int | None = None
+        """Of the last process that ended."""
+        self.started_at = datetime.now()
+        """When the process, or the last one, was started."""
         self._command = list(command)
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
         self._state = SlotState.RESTARTING
         self._start_at = time.monotonic()
+        self._n_crashes = 0
+        self._is_stopping = False
         self.advance()
 
     @property
@@ -87,15 +93,36 @@ class Slot:
                 self._state = self._state_after(code)
         return self._state
 
-    def terminate(self) -> None:
-        """Ask the worker to stop, and start no other."""
+    def has_done_well(self) -> None:
+        """The worker has brought a trial to an end: earlier crashes are not held against it."""
+        self._n_crashes = 0
+
+    def ask_to_stop(self) -> None:
+        """Ask the worker to stop after its trial, or after its grace time; start no other."""
+        self._is_stopping = True
         if self._process is not None:
             self._process.terminate()
         elif self._state is SlotState.RESTARTING:
-            self._state = SlotState.FINISHED
+            self._state = SlotState.STOPPED
+
+    def interrupt(self) -> None:
+        """Ask the worker to give up its trial now, which it queues again."""
+        if not self._is_stopping:
+            # First, since a worker that does not listen yet is ended by SIGTERM alone. Not again:
+            # one that has ceased to listen would be cut off in its last words.
+            self.ask_to_stop()
+        if self._process is not None:
+            self._process.send_signal(HURRY_SIGNAL)
+
+    def kill(self) -> None:
+        """End the process at once; unless stopping it is started again like any that crashed."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self.advance()
 
     def join(self, deadline: float) -> bool:
-        """Wait for the worker until `deadline` (monotonic), then kill it.
+        """Wait for the worker until `deadline` (monotonic), then kill it; to be asked before.
 
         Returns whether it ended by itself.
         """
@@ -103,36 +130,25 @@ class Slot:
             return True
         try:
             self._process.wait(max(0.0, deadline - time.monotonic()))
-            ended_itself = True
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            ended_itself = False
-        self._process, self._state = None, SlotState.FINISHED
-        return ended_itself
-
-    def last_error(self) -> str:
-        """The last error line of the log, or its last line, without the prefix."""
-        with self.log.open("rb") as file:
-            file.seek(max(0, self.log.stat().st_size - LOG_TAIL_BYTES))
-            lines = [line for line in file.read().decode(errors="replace").splitlines() if line]
-        errors = [line for line in lines if line.startswith(ERROR_PREFIX)] or lines or ["(empty)"]
-        return errors[-1].removeprefix(ERROR_PREFIX)
+            self.kill()
+            return False
+        self.advance()
+        return True
 
     def _start(self) -> None:
-        with self.log.open("ab") as file:
-            file.write(f"--- {datetime.now():%Y-%m-%d %H:%M:%S} worker starts\n".encode())
-            file.flush()
-            self._process = subprocess.Popen(
-                self._command,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                # Its own session: a terminal's Ctrl-C reaches the supervisor alone, which stops
-                # the workers in order.
-                start_new_session=True,
-            )
+        self.log.note_start()
+        self.started_at = datetime.now()
+        self._process = subprocess.Popen(
+            self._command,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self.log.file,
+            stderr=subprocess.STDOUT,
+            # Its own session: a terminal's Ctrl-C reaches the supervisor alone, which stops the
+            # workers in order.
+            start_new_session=True,
+        )
         self._state = SlotState.RUNNING
 
     def _state_after(self, code: int) -> SlotState:
@@ -142,22 +158,11 @@ class Slot:
             return SlotState.FAILED_IN_A_ROW
         if code == EXPECTED_ERROR:
             return SlotState.REFUSED
-        if self.n_restarts >= MAX_RESTARTS:
+        if self._is_stopping or code in STOPPED_CODES:
+            return SlotState.STOPPED
+        if self._n_crashes >= MAX_RESTARTS:
             return SlotState.GIVEN_UP
-        self._start_at = time.monotonic() + 2.0**self.n_restarts
+        self._start_at = time.monotonic() + 2.0**self._n_crashes
+        self._n_crashes += 1
         self.n_restarts += 1
         return SlotState.RESTARTING
-
-
-def thread_limits(n_workers: int, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Variables that share the cores among the workers; what the user has set stays as it is."""
-    n_threads = str(max(1, n_cores() // n_workers))
-    return {name: n_threads for name in THREAD_VARIABLES if name not in environment}
-
-
-def n_cores() -> int:
-    """Cores that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    else:
-        return os.cpu_count() or 1

@@ -6,7 +6,13 @@ import optuna
 
 from optuna_snn.workers.errors import RunError
 from optuna_snn.workers.run_files import default_storage
-from optuna_snn.workers.storage import database_file, normalise_url, open_storage, shown_url
+from optuna_snn.workers.storage import (
+    OPENING_PATIENCE_S,
+    database_file,
+    normalise_url,
+    open_storage,
+    shown_url,
+)
 from optuna_snn.workers.study_file import load_study_file
 
 __all__ = ["load_stored_study"]
@@ -30,7 +36,8 @@ def load_stored_study(
     file = database_file(url)
     if file is not None and not file.exists():
         raise RunError(f"there is no database {file}; say where the study is with --storage")
-    stored = open_storage(url)
+    # Who only looks holds nothing that could be lost, and would rather know.
+    stored = open_storage(url, patience_s=OPENING_PATIENCE_S)
     names = optuna.get_all_study_names(stored)
     if name not in names:
         there = ", ".join(map(repr, names)) or "none"

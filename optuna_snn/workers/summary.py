@@ -14,22 +14,14 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from optuna_snn.workers.display import saved_words
 from optuna_snn.workers.outcome import RunEnd, RunOutcome
 from optuna_snn.workers.progress import Progress, best_trials
 from optuna_snn.workers.storage import database_file, shown_url
+from optuna_snn.workers.words import saved_words
 
-__all__ = ["EXIT_CODES", "dashboard_command", "print_summary"]
+__all__ = ["dashboard_command", "print_summary"]
 
 N_BEST = 3
-
-EXIT_CODES = {
-    RunEnd.BUDGET_MET: 0,
-    RunEnd.TIMED_OUT: 0,
-    RunEnd.STOPPED: 130,
-    RunEnd.FAILED_IN_A_ROW: 1,
-    RunEnd.WORKERS_LOST: 1,
-}
 
 
 def print_summary(console: Console, outcome: RunOutcome, *, figure: str) -> None:
@@ -70,7 +62,16 @@ def _facts(outcome: RunOutcome, figure: str) -> list[tuple[str, str]]:
     ]
     if outcome.files.log_folder.is_dir():
         facts.append(("worker logs", _short(outcome.files.log_folder)))
+    if outcome.n_late:
+        facts.append(("late results", _late_words(outcome)))
     return facts
+
+
+def _late_words(outcome: RunOutcome) -> str:
+    """Where the results are; workers of other machines may have written to files of theirs."""
+    file = outcome.files.late_results
+    place = f"in {_short(file)}" if file.exists() else "as attributes of the study"
+    return f"{outcome.n_late} could not be stored in their trials; kept {place}"
 
 
 def _next_step(outcome: RunOutcome) -> str:
@@ -80,6 +81,11 @@ def _next_step(outcome: RunOutcome) -> str:
             return f"nothing was left to do: {more}"
         case RunEnd.BUDGET_MET:
             return f"{outcome.n_new} new trials; {more}"
+        case RunEnd.STOPPED if outcome.stop_signal is not None:
+            return (
+                f"by {outcome.stop_signal.name}; {outcome.n_new} new trials; the same command "
+                "continues it"
+            )
         case RunEnd.STOPPED | RunEnd.TIMED_OUT:
             return f"{outcome.n_new} new trials; the same command continues it"
         case _:

@@ -38,6 +38,8 @@ def test_complete_and_pruned_trials_count_and_no_others() -> None:
         (GRACE_S + 1, {0: 5.0}, 1),  # a long training that beats
         (GRACE_S + 1, {0: 500.0}, 1),  # stale: the sweep will fail it, then it no longer runs
         (GRACE_S + 1, {1: 5.0}, 0),  # somebody else's beat
+        (GRACE_S - 1, {0: -200.0}, 1),  # its sampler asks: the first beat lies ahead
+        (GRACE_S + 1, {0: -200.0}, 0),  # too long for an ask: left over, perhaps
     ],
 )
 def test_a_running_trial_is_on_its_way_if_somebody_works_on_it(

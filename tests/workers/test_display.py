@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import optuna
@@ -11,16 +11,16 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
-from optuna_snn.workers.display import Heading, LiveDisplay, PlainDisplay, clock, outcome_words
+from optuna_snn.workers.crew import WorkerView
+from optuna_snn.workers.display import Heading, PlainDisplay
 from optuna_snn.workers.failures import FAIL_REASON
-from optuna_snn.workers.outcome import RunEnd, RunOutcome
+from optuna_snn.workers.live_display import N_WORKER_ROWS, LiveDisplay
 from optuna_snn.workers.progress import ProgressReader
-from optuna_snn.workers.run_files import RunFiles
 from optuna_snn.workers.slot import SlotState
-from optuna_snn.workers.summary import dashboard_command, print_summary
+from optuna_snn.workers.words import clock, outcome_words
 
 HEADING = Heading("toy", "sqlite:///toy.db", "accuracy [x]", 10, 2, Path("toy-logs"))
-RUNNING = [SlotState.RUNNING] * 2
+RUNNING = [WorkerView(i, "", 4000 + i, SlotState.RUNNING, 0, None) for i in range(2)]
 ALL = (
     optuna.create_trial(value=0.5, constraints={"silent/out": -0.1}),
     optuna.create_trial(value=0.75, constraints={"silent/out": -0.1}),
@@ -53,7 +53,7 @@ def test_lines_are_printed_once_for_each_trial_that_finishes_while_the_run_lasts
     trials = study_of(*ALL).get_trials()
     with PlainDisplay(HEADING, target) as display:
         for n in (1, 2, 2, 4, len(trials), len(trials)):
-            display.show(reader.read(trials[:n]), RUNNING)
+            display.show(reader.read(trials[:n]), RUNNING, None)
     lines = printed(target).splitlines()
     numbers = [line.split()[1] for line in lines if line.startswith("trial ")]
     assert numbers == ["1", "2", "3", "4", "5"]  # trial 0 was there before
@@ -68,7 +68,7 @@ def test_the_live_table_shows_counts_best_and_last_trials() -> None:
     target = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
     progress = ProgressReader("maximize").read(study_of(*ALL).get_trials())
     with LiveDisplay(HEADING, target) as display:
-        display.show(progress, RUNNING)
+        display.show(progress, RUNNING, None)
         shown = printed(target)
         display.note("a [remark]")
     for words in (
@@ -84,10 +84,78 @@ def test_the_live_table_shows_counts_best_and_last_trials() -> None:
     assert "a [remark]" in printed(target)
 
 
+def live() -> Console:
+    return Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
+
+
+def worker_rows(workers: list[WorkerView]) -> list[list[str]]:
+    """The words of each row of the table of workers, its head first."""
+    target = live()
+    with LiveDisplay(HEADING, target) as display:
+        display.show(ProgressReader("maximize").read([]), workers, None)
+        lines = [line.split() for line in printed(target).splitlines()]
+    (begin,) = (i for i, line in enumerate(lines) if line[:1] == ["worker"])
+    (end,) = (i for i, line in enumerate(lines) if line[:1] == ["trial"])
+    return lines[begin:end]
+
+
+def test_the_live_table_shows_what_each_worker_does() -> None:
+    trial = optuna.create_trial(state=TrialState.RUNNING)
+    trial.number = 17
+    trial.datetime_start = datetime.now() - timedelta(seconds=3601.5)
+    rows = worker_rows(
+        [
+            WorkerView(0, "cuda:0", 4242, SlotState.RUNNING, 0, trial),
+            WorkerView(1, "cuda:1", None, SlotState.RESTARTING, 3, None),
+            WorkerView(2, "cpu", None, SlotState.GIVEN_UP, 5, None),
+        ]
+    )
+    assert rows == [
+        ["worker", "device", "pid", "state", "trial", "since", "restarts"],
+        ["0", "cuda:0", "4242", "running", "17", "1:00:02"],
+        ["1", "cuda:1", "restarting", "3"],
+        ["2", "cpu", "given", "up", "5"],
+    ]
+
+
+def test_without_devices_there_is_no_column_for_them() -> None:
+    assert worker_rows(RUNNING) == [
+        ["worker", "pid", "state", "trial", "since", "restarts"],
+        ["0", "4000", "running"],
+        ["1", "4001", "running"],
+    ]
+
+
+def test_of_many_workers_the_first_are_listed_and_the_others_counted() -> None:
+    many = [WorkerView(i, "", i, SlotState.RUNNING, 0, None) for i in range(N_WORKER_ROWS + 5)]
+    rows = worker_rows(many)
+    assert len(rows) == 1 + N_WORKER_ROWS + 1
+    assert rows[-1] == ["...", "5", "more"]
+
+
+def test_a_database_that_is_away_is_told_and_that_it_is_back() -> None:
+    progress = ProgressReader("maximize").read([])
+    since = datetime.now() - timedelta(seconds=75)
+    words = f"the database has not answered since {since:%H:%M:%S} (1:15)"
+    target = live()
+    with LiveDisplay(HEADING, target) as display:
+        display.show(progress, RUNNING, None)
+        assert words not in printed(target)
+        display.show(progress, RUNNING, since)
+        assert words in printed(target)
+    target = console()
+    with PlainDisplay(HEADING, target) as display:
+        for away_since in (None, since, since, None, None):
+            display.show(progress, RUNNING, away_since)
+    assert printed(target).count("has not answered since") == 1
+    assert printed(target).count("the database answers again") == 1
+    assert printed(target).splitlines()[-1] == "the database answers again"
+
+
 def test_a_study_without_trials_can_be_shown() -> None:
     target = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
     with LiveDisplay(HEADING, target) as display:
-        display.show(ProgressReader("maximize").read([]), RUNNING)
+        display.show(ProgressReader("maximize").read([]), RUNNING, None)
     assert "none yet" in printed(target)
     assert "workers are starting" in printed(target)
 
@@ -115,7 +183,7 @@ def test_a_saturated_layer_is_told_apart_from_a_silent_one() -> None:
     target = console()
     with PlainDisplay(HEADING, target) as display:
         for trials in ([], [stopped]):
-            display.show(ProgressReader("maximize").read(trials), RUNNING)
+            display.show(ProgressReader("maximize").read(trials), RUNNING, None)
     assert "silent (in, out saturated)" in printed(target)
 
 
@@ -124,60 +192,3 @@ def test_a_saturated_layer_is_told_apart_from_a_silent_one() -> None:
 )
 def test_the_clock_shows_minutes_and_hours(seconds: float | None, text: str) -> None:
     assert clock(seconds) == text
-
-
-def outcome(study: optuna.Study, end: RunEnd, n_new: int = 5, detail: str = "") -> RunOutcome:
-    return RunOutcome(
-        end=end,
-        detail=detail,
-        study=study,
-        progress=ProgressReader("maximize").read(study.get_trials()),
-        n_new=n_new,
-        files=RunFiles(Path("a folder that is long enough to be wrapped" * 3), "toy"),
-        url="sqlite:///runs/toy.db",
-    )
-
-
-def test_the_summary_lists_the_best_feasible_trials_and_the_way_to_the_dashboard() -> None:
-    target = console()
-    print_summary(target, outcome(study_of(*ALL), RunEnd.BUDGET_MET), figure="x" * 200 + ".png")
-    text = printed(target)
-    order = [text.index(words) for words in ("0.75", " 0.5", "3 complete, 1 silent, 1 pruned")]
-    assert order == sorted(order)
-    assert "0.99" not in text
-    assert "1 of the complete ones infeasible" in text
-    assert "x" * 200 + ".png" in text  # in one piece, to be copied
-    assert dashboard_command("sqlite:///runs/toy.db") in text
-
-
-@pytest.mark.parametrize(
-    ("end", "n_new", "words"),
-    [
-        (RunEnd.BUDGET_MET, 0, "nothing was left to do: --n-trials with a larger number"),
-        (RunEnd.STOPPED, 2, "2 new trials; the same command continues it"),
-        (RunEnd.FAILED_IN_A_ROW, 0, "error: 10 trials failed in a row; the last error: Boom [x]"),
-    ],
-)
-def test_the_summary_says_how_to_go_on(end: RunEnd, n_new: int, words: str) -> None:
-    target = console()
-    print_summary(target, outcome(study_of(), end, n_new, "Boom [x]"), figure="none")
-    assert words in printed(target)
-    assert "No feasible trial yet" in printed(target)
-
-
-def test_the_dashboard_command_hides_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/no/such/python")
-    command = dashboard_command("postgresql+psycopg2://me:secret@host/db")
-    assert "secret" not in command
-    assert command.startswith("optuna-dashboard ")
-
-
-def test_the_dashboard_of_an_environment_that_is_not_activated_is_named_by_its_path(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "optuna-dashboard").touch()
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    monkeypatch.chdir(tmp_path.parent)
-    program = f"{tmp_path.name}/optuna-dashboard"
-    assert dashboard_command("sqlite:///a.db") == f"{program} sqlite:///a.db"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
@@ -13,9 +15,12 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna_snn.workers.failures import (
     FAIL_REASON,
     STOPPED,
+    describe_death,
     describe_error,
     fail_reason,
     fail_streak,
+    is_out_of_memory,
+    time_limit_reason,
     unusable_value,
 )
 
@@ -105,3 +110,48 @@ def test_values_that_optuna_fails_are_named(value: object) -> None:
 def test_a_failure_without_a_reason_is_a_dead_worker() -> None:
     assert "worker died" in fail_reason(trials_of("F")[0])
     assert fail_reason(trials_of("S")[0]) == STOPPED
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_errors_for_want_of_memory_are_known(error: Exception) -> None:
+    assert is_out_of_memory(error)
+    assert describe_error(error).startswith(f"out of memory: {type(error).__name__}")
+
+
+def test_what_torch_says_when_this_machines_memory_is_too_small_is_known() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60)
+    assert is_out_of_memory(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("out of memory"), OSError(errno.ENOSPC, "disk"), RuntimeError("shape")]
+)
+def test_other_errors_are_no_want_of_memory(error: Exception) -> None:
+    assert not is_out_of_memory(error)
+    assert "out of memory: " not in describe_error(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (1, "ended with code 1"),
+        (-9, "was killed by SIGKILL, signal 9 (out of memory?)"),
+        (-11, "was killed by SIGSEGV, signal 11"),
+        (-36, "was killed by a signal, signal 36"),
+    ],
+)
+def test_a_death_is_told_by_the_exit_code(code: int, words: str) -> None:
+    assert describe_death(code) == words
+
+
+def test_the_time_limit_is_told_in_seconds() -> None:
+    assert time_limit_reason(90.0) == "time limit of 90 s"

@@ -15,7 +15,8 @@ import pytest
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import TrialState
 
-from optuna_snn.workers.retry import RetryStaleTrial, requeue
+from optuna_snn.workers.failures import FAIL_REASON, STOPPED
+from optuna_snn.workers.retry import STALE, RetryStaleTrial, lost_retries, requeue
 from optuna_snn.workers.storage import open_storage
 
 UNIFORM = optuna.distributions.FloatDistribution(0.0, 1.0)
@@ -62,6 +63,7 @@ def test_a_retry_keeps_what_was_asked_for_and_drops_what_was_measured() -> None:
         "grid_id": 7,
         "failed_trial": dead.number,
         "retry_history": [dead.number],
+        "optuna_snn:n_deaths": 1,
     }
 
 
@@ -108,6 +110,31 @@ def test_a_retry_suggests_the_dead_trials_values_and_samples_what_it_never_had()
     trial = study.ask()
     assert trial.suggest_float("x", 0.0, 1.0) == 0.25
     assert 0.0 <= trial.suggest_float("new", 0.0, 1.0) <= 1.0
+
+
+def test_stops_on_request_use_up_no_retries() -> None:
+    study = optuna.create_study()
+    retry = RetryStaleTrial(max_retry=1)
+    study.ask({"x": UNIFORM})
+    for _ in range(3):
+        trial = study.get_trials()[-1]
+        trial.user_attrs[FAIL_REASON] = STOPPED
+        requeue(study, trial)
+    newest = study.get_trials()[-1]
+    assert newest.system_attrs["retry_history"] == [0, 1, 2]
+    assert retry.wants(newest)
+    retry(study, newest)
+    assert not retry.wants(study.get_trials()[-1])
+
+
+def test_a_retry_that_exists_is_not_lost() -> None:
+    study = optuna.create_study()
+    trial = optuna.create_trial(state=TrialState.FAIL, system_attrs={STALE: 70.0})
+    study.add_trial(trial)
+    assert [t.number for t in lost_retries(study.get_trials(), lambda trial: True)] == [0]
+    assert lost_retries(study.get_trials(), lambda trial: False) == []
+    requeue(study, study.get_trials()[0])
+    assert lost_retries(study.get_trials(), lambda trial: True) == []
 
 
 @pytest.mark.slow

@@ -24,10 +24,9 @@ NOW = datetime(2026, 3, 4, 5, 6, 7)
 def test_files_lie_beside_the_database_else_here(url: str, study_name: str, figure: str) -> None:
     files = run_files(url, study_name)
     assert files.figure == Path(figure)
-    assert (
-        files.worker_log(3)
-        == Path(figure).with_suffix("").parent / (f"{Path(figure).stem}-logs") / "worker-3.log"
-    )
+    stem = str(Path(figure).with_suffix(""))
+    assert files.worker_log("node1", 3) == Path(f"{stem}-logs/worker-node1-3.log")
+    assert files.late_results == Path(f"{stem}-late-results.jsonl")
 
 
 def test_a_study_name_becomes_a_file_name() -> None:
