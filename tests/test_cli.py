@@ -19,7 +19,7 @@ from optuna_snn.backends.install import BACKENDS, Backend, BackendStatus, Instal
 from optuna_snn.cli import main
 from optuna_snn.cli import options as cli_options
 from optuna_snn.workers import stop as stop_module
-from optuna_snn.workers import storage as storage_module
+from optuna_snn.workers.storage import opening as storage_module
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -119,7 +119,7 @@ def test_every_option_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
         called.append(options)
         raise Enough
 
-    monkeypatch.setattr("optuna_snn.workers.supervisor.run_study", run_study)
+    monkeypatch.setattr("optuna_snn.workers.supervisor.start.run_study", run_study)
     words = "--workers 4 --devices cuda:0,cuda:1 --slots 2 --timeout 60 --trial-timeout 2.5"
     words += " --stop-grace 3 --grace 30 --patience 90 --n-trials 7 --study-name other --new"
     with pytest.raises(Enough):
@@ -204,7 +204,7 @@ def test_a_storage_that_fails_in_the_middle_is_one_line(
     def failing(*arguments: object, **options: object) -> None:
         raise StorageInternalError("in Optuna") from OSError("disk full\nand more")
 
-    monkeypatch.setattr("optuna_snn.workers.supervisor.run_study", failing)
+    monkeypatch.setattr("optuna_snn.workers.supervisor.start.run_study", failing)
     message = error_line(capsys, "run", "toy.py")
     assert "the storage failed: disk full; nothing is lost" in message
 
@@ -228,7 +228,7 @@ def test_an_unexpected_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch
     def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("a mistake of ours")
 
-    monkeypatch.setattr("optuna_snn.workers.supervisor.run_study", broken)
+    monkeypatch.setattr("optuna_snn.workers.supervisor.start.run_study", broken)
     with pytest.raises(ZeroDivisionError):
         main(["run", "toy.py"])
 

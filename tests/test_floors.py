@@ -73,7 +73,7 @@ QUICK = {"optuna_snn", "optuna_snn.cli", "optuna_snn.__main__"}
 
 HEAVY = {"torch", "gpytorch", "botorch", "linear_operator", "matplotlib"}
 
-PRIVATE_READERS = {"history", "workers/worker_storage.py", "dashboard"}
+PRIVATE_READERS = {"history", "workers/storage/worker_storage.py", "dashboard"}
 """The doors to private names of Optuna's studies, trials and storages."""
 
 PRIVATE_OWNERS = {"study", "trial", "storage", "frozen_trial"}

@@ -21,7 +21,6 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from optuna_snn.backends import MissingPackageError
-from optuna_snn.workers.database_errors import StorageError
 from optuna_snn.workers.errors import RunError
 from optuna_snn.workers.failures import (
     FAIL_REASON,
@@ -35,6 +34,7 @@ from optuna_snn.workers.identity import WORKER_KEY, this_worker
 from optuna_snn.workers.kept_results import KeptResult, append_to_file, attach_to_study
 from optuna_snn.workers.retry import requeue
 from optuna_snn.workers.stop import StopRequest, StopRequested, TrialTimeLimit
+from optuna_snn.workers.storage.database_errors import StorageError
 from optuna_snn.workers.study_file import StudyFile
 
 __all__ = ["run_trial"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from optuna_snn.workers.storage import database_file
+from optuna_snn.workers.storage.opening import database_file
 
 __all__ = ["RunFiles", "default_storage", "move_aside", "run_files"]
 

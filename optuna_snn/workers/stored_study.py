@@ -6,7 +6,7 @@ import optuna
 
 from optuna_snn.workers.errors import RunError
 from optuna_snn.workers.run_files import default_storage
-from optuna_snn.workers.storage import (
+from optuna_snn.workers.storage.opening import (
     OPENING_PATIENCE_S,
     database_file,
     normalise_url,

@@ -24,7 +24,7 @@ from optuna.storages import BaseStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn.workers.retry import RetryStaleTrial, lost_retries, requeue
-from optuna_snn.workers.storage import WorkerStorage
+from optuna_snn.workers.storage.opening import WorkerStorage
 
 __all__ = ["silent_trials", "sweep"]
 

@@ -19,14 +19,19 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from optuna_snn.workers.budget import check_budget, n_counted, n_on_their_way
-from optuna_snn.workers.cores import share_interop_threads
 from optuna_snn.workers.failures import FAIL_LIMIT, fail_reason, fail_streak
 from optuna_snn.workers.one_trial import run_trial
-from optuna_snn.workers.patience import DEFAULT_PATIENCE_S
 from optuna_snn.workers.run_files import default_storage, run_files
 from optuna_snn.workers.stop import StopRequest
-from optuna_snn.workers.storage import DEFAULT_GRACE_S, StudyStorage, normalise_url, open_storage
+from optuna_snn.workers.storage.opening import (
+    DEFAULT_GRACE_S,
+    StudyStorage,
+    normalise_url,
+    open_storage,
+)
+from optuna_snn.workers.storage.patience import DEFAULT_PATIENCE_S
 from optuna_snn.workers.study_file import StudyFile, load_study_file, open_study
+from optuna_snn.workers.supervisor.cores import share_interop_threads
 from optuna_snn.workers.sweep import sweep
 
 __all__ = ["WorkerEnd", "check_trial_timeout", "run_worker"]

@@ -7,8 +7,8 @@ from datetime import timedelta
 import sqlalchemy
 from optuna.storages._rdb import models
 
-from optuna_snn.workers.storage import WorkerStorage, open_storage
-from optuna_snn.workers.worker_storage import _database_now
+from optuna_snn.workers.storage.opening import WorkerStorage, open_storage
+from optuna_snn.workers.storage.worker_storage import _database_now
 
 GRACE_S = 60
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from optuna_snn.workers.worker_storage import WorkerStorage
+from optuna_snn.workers.storage.worker_storage import WorkerStorage
 
 
 @dataclass

@@ -25,7 +25,7 @@ def open_study(queue: Any, barrier: Any, url: str) -> None:
     """Open a storage at the same moment as others, and put the number of trials in its study."""
     import optuna
 
-    from optuna_snn.workers.storage import open_storage
+    from optuna_snn.workers.storage.opening import open_storage
 
     barrier.wait()
     try:

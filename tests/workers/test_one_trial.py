@@ -16,12 +16,12 @@ import pytest
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
-from optuna_snn.workers.database_errors import StorageLostError
 from optuna_snn.workers.failures import FAIL_REASON, STOPPED
 from optuna_snn.workers.identity import WORKER_KEY, this_worker
 from optuna_snn.workers.kept_results import kept_results
 from optuna_snn.workers.stop import StopRequest
-from optuna_snn.workers.storage import open_storage
+from optuna_snn.workers.storage.database_errors import StorageLostError
+from optuna_snn.workers.storage.opening import open_storage
 from optuna_snn.workers.worker import WorkerEnd, run_worker
 
 
@@ -240,7 +240,7 @@ def test_a_result_that_the_database_cannot_take_is_kept_and_the_worker_ends(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    from optuna_snn.workers.storage import WorkerStorage
+    from optuna_snn.workers.storage.opening import WorkerStorage
 
     def lost(*arguments: object, **options: object) -> None:
         raise StorageLostError("the storage has gone away")

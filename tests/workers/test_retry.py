@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 
 from optuna_snn.workers.failures import FAIL_REASON, STOPPED
 from optuna_snn.workers.retry import STALE, RetryStaleTrial, lost_retries, requeue
-from optuna_snn.workers.storage import open_storage
+from optuna_snn.workers.storage.opening import open_storage
 
 UNIFORM = optuna.distributions.FloatDistribution(0.0, 1.0)
 

@@ -16,8 +16,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn.workers.failures import FAIL_REASON, STOPPED
 from optuna_snn.workers.run_files import run_files
-from optuna_snn.workers.storage import open_storage
-from optuna_snn.workers.worker_log import claimed_logs
+from optuna_snn.workers.storage.opening import open_storage
+from optuna_snn.workers.supervisor.worker_log import claimed_logs
 
 HANGING = """
 import os, pathlib, time

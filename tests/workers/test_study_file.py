@@ -11,7 +11,7 @@ import pytest
 from optuna_snn.pruner import SpikeActivityPruner
 from optuna_snn.sampler import SCBOSampler
 from optuna_snn.workers.errors import RunError
-from optuna_snn.workers.storage import open_storage
+from optuna_snn.workers.storage.opening import open_storage
 from optuna_snn.workers.study_file import load_study_file, open_study
 
 OBJECTIVE = "def objective(trial):\n    return 0.0\n"

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from optuna_snn.database import create_database, drop_database
 from optuna_snn.workers.failures import FAIL_REASON, STOPPED
 from optuna_snn.workers.retry import HISTORY, STALE, requeue
-from optuna_snn.workers.storage import WorkerStorage, open_storage
+from optuna_snn.workers.storage.opening import WorkerStorage, open_storage
 from optuna_snn.workers.sweep import silent_trials, sweep
 from tests.workers.beats import GRACE_S, age_beats, open_for_test
 from tests.workers.faults import lost_answers

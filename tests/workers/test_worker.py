@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna_snn.workers.errors import RunError
 from optuna_snn.workers.failures import FAIL_REASON
 from optuna_snn.workers.stop import StopRequest
-from optuna_snn.workers.storage import open_storage
+from optuna_snn.workers.storage.opening import open_storage
 from optuna_snn.workers.worker import WorkerEnd, run_worker
 
 SQUARE = """

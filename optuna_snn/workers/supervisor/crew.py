@@ -1,0 +1,187 @@
+"""The worker processes of one run: started, tended, stopped.
+
+A worker is restarted when it crashes (see slot.py). What it leaves behind when it is killed is
+written into its trial, so that the reason can be read there:
+
+    killed by a signal, or crashed   the trial is found stale, fails with that reason, is retried
+    hung beyond the time limit       killed; the trial fails with the limit as reason, for good
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from optuna.trial import FrozenTrial
+
+from optuna_snn.workers.budget import COUNTED_STATES
+from optuna_snn.workers.display.progress import Progress
+from optuna_snn.workers.failures import describe_death, time_limit_reason
+from optuna_snn.workers.identity import worker_name, worker_of
+from optuna_snn.workers.stop import KILL_AFTER_S
+from optuna_snn.workers.supervisor.slot import Slot, SlotState
+
+__all__ = ["Crew", "WorkerView"]
+
+ALIVE = (SlotState.RUNNING, SlotState.RESTARTING)
+
+
+@dataclass(frozen=True)
+class WorkerView:
+    """A worker as it is shown."""
+
+    index: int
+    device: str
+    """As asked for: "cuda:1" or "cpu"; empty where no devices were asked for."""
+    pid: int | None
+    state: SlotState
+    n_restarts: int
+    trial: FrozenTrial | None
+    """The trial that it runs, None between two."""
+
+
+class Crew:
+    """The workers of one run.
+
+    Args:
+        slots: a slot for each.
+        trial_timeout_s: the workers' own limit on the time of a trial, None for none.
+        note: shows a remark.
+        report_death: called with the name of a worker that died, and how; stores it in its trial.
+        fail_trial: called with the number of a trial, which it ends as FAIL, and the reason.
+    """
+
+    def __init__(
+        self,
+        slots: Sequence[Slot],
+        *,
+        trial_timeout_s: float | None,
+        note: Callable[[str], None],
+        report_death: Callable[[str, str], None],
+        fail_trial: Callable[[int, str], None],
+    ) -> None:
+        self._slots = list(slots)
+        self._trial_timeout_s = trial_timeout_s
+        self._note = note
+        self._report_death = report_death
+        self._fail_trial = fail_trial
+
+    @property
+    def slots(self) -> list[Slot]:
+        """The slots, in the order of the devices."""
+        return self._slots
+
+    @property
+    def states(self) -> list[SlotState]:
+        """Their states when they were last tended."""
+        return [slot.state for slot in self._slots]
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether a worker runs or will be started again."""
+        return any(state in ALIVE for state in self.states)
+
+    def tend(self, progress: Progress) -> None:
+        """Restart what has crashed, kill what hangs, and leave word about both."""
+        self._praise(progress)
+        running = {worker_of(trial): trial for trial in progress.running}
+        for index, slot in enumerate(self._slots):
+            name = None if slot.pid is None else worker_name(slot.pid)
+            trial = None if name is None else running.get(name)
+            if trial is not None and self._hangs(trial):
+                self._kill_hanging(index, slot, trial)
+            else:
+                self._advance(index, slot)
+
+    def views(self, progress: Progress) -> list[WorkerView]:
+        """What there is to show of each worker."""
+        running = {worker_of(trial): trial for trial in progress.running}
+        return [
+            WorkerView(
+                index=index,
+                device=slot.device.name,
+                pid=slot.pid,
+                state=slot.state,
+                n_restarts=slot.n_restarts,
+                trial=None if slot.pid is None else running.get(worker_name(slot.pid)),
+            )
+            for index, slot in enumerate(self._slots)
+        ]
+
+    def ask_to_stop(self) -> None:
+        """Let every worker finish its trial within its grace time, and start no other."""
+        for slot in self._slots:
+            slot.ask_to_stop()
+
+    def interrupt(self) -> None:
+        """Let every worker give up its trial now, and queue it again."""
+        for slot in self._slots:
+            slot.interrupt()
+
+    def kill(self) -> None:
+        """Kill the workers that are left; their trials will be found stale and queued again."""
+        for index, slot in enumerate(self._slots):
+            if slot.pid is not None:
+                slot.ask_to_stop()
+                slot.kill()
+                self._note(
+                    f"worker {index} did not stop and was killed; its trial will be found stale "
+                    f"and queued again by the next run (log: {slot.log.path})"
+                )
+
+    def close(self) -> None:
+        """Leave no process behind, and give up the logs; nothing happens to those that ended."""
+        if any(slot.pid is not None for slot in self._slots):
+            self.interrupt()
+            deadline = time.monotonic() + KILL_AFTER_S
+            for slot in self._slots:
+                slot.join(deadline)
+        for slot in self._slots:
+            slot.log.close()
+
+    def _praise(self, progress: Progress) -> None:
+        """A trial that a worker has brought to an end makes up for its crashes."""
+        by_name = {worker_name(slot.pid): slot for slot in self._slots if slot.pid is not None}
+        for trial in progress.finished:
+            slot = by_name.get(worker_of(trial) or "")
+            if slot is None or trial.state not in COUNTED_STATES:
+                continue
+            # Process ids come again: trials of an earlier process are not this one's.
+            if trial.datetime_complete is not None and trial.datetime_complete > slot.started_at:
+                slot.has_done_well()
+
+    def _hangs(self, trial: FrozenTrial) -> bool:
+        if self._trial_timeout_s is None or trial.datetime_start is None:
+            return False
+        age_s = (datetime.now() - trial.datetime_start).total_seconds()
+        return age_s > self._trial_timeout_s + KILL_AFTER_S
+
+    def _kill_hanging(self, index: int, slot: Slot, trial: FrozenTrial) -> None:
+        assert self._trial_timeout_s is not None
+        reason = time_limit_reason(self._trial_timeout_s)
+        # Killed first: a worker that still runs could tell a result, or be taken for dead.
+        slot.kill()
+        self._fail_trial(trial.number, f"{reason}; its worker did not react and was killed")
+        self._note(
+            f"worker {index} hung in trial {trial.number} beyond the {reason}: killed and started "
+            f"again (log: {slot.log.path})"
+        )
+
+    def _advance(self, index: int, slot: Slot) -> None:
+        before, pid = slot.state, slot.pid
+        after = slot.advance()
+        if before is not SlotState.RUNNING:
+            return
+        if after not in (SlotState.RESTARTING, SlotState.GIVEN_UP):
+            return
+        assert pid is not None
+        assert slot.exit_code is not None
+        death = describe_death(slot.exit_code)
+        self._report_death(worker_name(pid), f"its worker {death}")
+        what = "it is started again" if after is SlotState.RESTARTING else "it died too often"
+        self._note(
+            f"worker {index} {death}; {what}, and its trial will be found stale and retried "
+            f"(log: {slot.log.path})"
+        )
