@@ -73,7 +73,7 @@ def space_of(search: str) -> Mapping[str, Any]:
     """The search space, with fewer neurons than the study's."""
     from optuna.distributions import FloatDistribution, IntDistribution
 
-    from optuna_snn.objectives.spaces import STDP_DIGITS
+    from optuna_snn.objectives.stdp.spaces import STDP_DIGITS
 
     wider = {
         "strength_exc": FloatDistribution(1e-3, 500, log=True),

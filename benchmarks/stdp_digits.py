@@ -87,8 +87,8 @@ def run_once(sampler: str, seed: int, n_trials: int) -> dict[str, Any]:
 
 def tested(study_file: Any, params: dict[str, Any], seed: int) -> float:
     """Mean accuracy on the test digits of the configuration, trained anew with other seeds."""
-    from optuna_snn.objectives.spaces import stdp_config
-    from optuna_snn.objectives.stdp import retrain
+    from optuna_snn.objectives.stdp.objective import retrain
+    from optuna_snn.objectives.stdp.spaces import stdp_config
 
     objective = study_file.objective
     return statistics.fmean(

@@ -91,7 +91,7 @@ def scenarios() -> list[Scenario]:
 
         def killed(place: Place) -> Any:
             return faults.killed_workers(
-                place.url, place.folder, budget=150, n_workers=4, kill_for_s=120.0
+                place.url, place.folder, budget=220, n_workers=4, kill_for_s=120.0
             )
 
         found.append(Scenario("killed", "4 workers, 2 minutes", storage, killed))

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn.history import read_tag
 from optuna_snn.workers.budget import COUNTED_STATES
-from optuna_snn.workers.progress import best_trials, constraint_names, is_feasible, kind_of
+from optuna_snn.workers.display.progress import best_trials, constraint_names, is_feasible, kind_of
 
 __all__ = ["draw_study", "save_study_figure"]
 

@@ -25,7 +25,7 @@ from optuna_snn.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from optuna_snn.workers.outcome import RunOutcome
+    from optuna_snn.workers.supervisor.outcome import RunOutcome
 
 __all__ = ["run", "worker"]
 
@@ -82,12 +82,12 @@ def run(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    from optuna_snn.workers.display import PlainDisplay
-    from optuna_snn.workers.live_display import LiveDisplay
-    from optuna_snn.workers.outcome import exit_code
+    from optuna_snn.workers.display.live import LiveDisplay
+    from optuna_snn.workers.display.plain import PlainDisplay
+    from optuna_snn.workers.display.summary import print_summary
     from optuna_snn.workers.stop import StopRequest
-    from optuna_snn.workers.summary import print_summary
-    from optuna_snn.workers.supervisor import run_study
+    from optuna_snn.workers.supervisor.outcome import exit_code
+    from optuna_snn.workers.supervisor.start import run_study
 
     outcome = run_study(
         study,

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from optuna_snn.workers.errors import RunError
-from optuna_snn.workers.storage import normalise_url, shown_url
+from optuna_snn.workers.storage.opening import normalise_url, shown_url
 
 __all__ = ["DatabaseUsage", "create_database", "database_usage", "drop_database"]
 

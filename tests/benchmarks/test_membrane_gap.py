@@ -8,7 +8,7 @@ from optuna.trial import TrialState, create_trial
 
 from benchmarks.membrane_gap import GRADES, SEARCHES, GapRun, space_of, summary, table
 from optuna_snn.monitor import SpikeMonitor
-from optuna_snn.objectives.spaces import checked_space
+from optuna_snn.objectives.stdp.spaces import checked_space
 from optuna_snn.spikes import gaps
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from optuna_snn.objectives.encoding import poisson_spikes
+from optuna_snn.objectives.encoding import poisson_spikes, regular_spikes
 
 
 def test_every_input_fires_at_its_rate_in_every_step() -> None:
@@ -68,3 +68,35 @@ def test_wrong_shape_steps_and_step_length_are_refused() -> None:
         poisson_spikes(np.zeros((1, 4)), n_steps=0, rng=rng)
     with pytest.raises(ValueError, match="dt_ms > 0, got 0"):
         poisson_spikes(np.zeros((1, 4)), n_steps=5, dt_ms=0, rng=rng)
+
+
+def test_a_regular_train_is_evenly_spaced_and_begins_after_half_an_interval() -> None:
+    """Spikes per step: 0, 1/4, 2/5 (first after 1.25 steps, then each 2.5) and 1."""
+    rates_hz = np.array([[0.0, 250.0], [400.0, 1000.0]])
+    spikes = regular_spikes(rates_hz, n_steps=10)
+    assert spikes.shape == (10, 2, 2) and spikes.dtype == np.bool_
+    assert np.flatnonzero(spikes[:, 0, 1]).tolist() == [1, 5, 9]
+    assert np.flatnonzero(spikes[:, 1, 0]).tolist() == [1, 3, 6, 8]
+    assert not spikes[:, 0, 0].any() and spikes[:, 1, 1].all()
+
+
+def test_a_regular_train_has_as_many_spikes_as_its_rate_says() -> None:
+    rates_hz = np.random.default_rng(0).uniform(0, 500, size=(20, 30))
+    n_spikes = regular_spikes(rates_hz, n_steps=37, dt_ms=2.0).sum(axis=0)
+    assert np.all(np.abs(n_spikes - rates_hz * 0.002 * 37) <= 0.5)
+
+
+@pytest.mark.parametrize(
+    ("rates_hz", "n_steps", "dt_ms", "message"),
+    [
+        (np.zeros(3), 5, 1.0, "must be .n_samples, n_inputs., got shape"),
+        (np.full((1, 1), 600.0), 5, 2.0, "Need 0 <= rate_hz <= 500"),
+        (np.zeros((1, 1)), 0, 1.0, "n_steps >= 1"),
+        (np.zeros((1, 1)), 5, 0.0, "dt_ms > 0"),
+    ],
+)
+def test_regular_trains_have_the_bounds_of_poisson_trains(
+    rates_hz: np.ndarray, n_steps: int, dt_ms: float, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        regular_spikes(rates_hz, n_steps=n_steps, dt_ms=dt_ms)

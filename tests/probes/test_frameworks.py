@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from optuna_snn.backends import bindsnet, lava_dl
 from optuna_snn.monitor import SpikeMonitor
-from optuna_snn.objectives.diehl_cook import DiehlCookConfig, _build
+from optuna_snn.objectives.stdp.diehl_cook import DiehlCookConfig, _build
 from optuna_snn.probes.layers import find_layers, spiking_paths
 from optuna_snn.probes.watching import Watch
 

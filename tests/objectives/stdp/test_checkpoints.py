@@ -14,17 +14,17 @@ from optuna.trial import FixedTrial, TrialState
 
 from optuna_snn.checkpoints import FOLDER_VARIABLE
 from optuna_snn.constraint_errors import CONSTRAINT_SD_KEY
-from optuna_snn.objectives import stdp
 from optuna_snn.objectives.datasets import DataSplit, Samples, stratified_split
-from optuna_snn.objectives.diehl_cook import DiehlCookConfig
-from optuna_snn.objectives.engines import EngineChoice
-from optuna_snn.objectives.spaces import STDPConfig
-from optuna_snn.objectives.stdp import STDPObjective, STDPSetup
-from optuna_snn.objectives.stdp_training import STDPTraining
+from optuna_snn.objectives.stdp import objective as stdp
+from optuna_snn.objectives.stdp.diehl_cook import DiehlCookConfig
+from optuna_snn.objectives.stdp.engines import EngineChoice
+from optuna_snn.objectives.stdp.objective import STDPObjective, STDPSetup
+from optuna_snn.objectives.stdp.spaces import STDPConfig
+from optuna_snn.objectives.stdp.training import STDPTraining
 from optuna_snn.pruner import SpikeActivityPruner
 from optuna_snn.stored_spikes import SPIKES_KEY
 from optuna_snn.workers.retry import requeue
-from tests.objectives.test_stdp import LIVELY, SILENT, SPACE, stripes
+from tests.objectives.stdp.test_objective import LIVELY, SILENT, SPACE, stripes
 
 SETUP = STDPSetup(n_steps=40, batch_size=8, report_every=8, n_assign=None)
 N_BATCHES = 9

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optuna_snn.objectives.datasets import Samples
-from optuna_snn.objectives.engines import EngineChoice, build_network, chosen_engine
-from optuna_snn.objectives.networks import Network
-from optuna_snn.objectives.spaces import STDPConfig
+from optuna_snn.objectives.stdp.engines import EngineChoice, build_network, chosen_engine
+from optuna_snn.objectives.stdp.networks import Network
+from optuna_snn.objectives.stdp.setup import STDPSetup
+from optuna_snn.objectives.stdp.spaces import STDPConfig
 from optuna_snn.stdp_engine import LearnedState
-
-if TYPE_CHECKING:
-    from optuna_snn.objectives.stdp import STDPSetup
 
 __all__ = ["STDPTraining", "TrainedBatch", "train_stdp"]
 

@@ -12,6 +12,8 @@ in a step: BindsNET draws it from those at threshold (all of them are reset and 
 Samples of a batch share weights and thresholds, and their updates are summed: a larger batch
 learns something else unless the learning rates fall with it.
 
+`compiled.CompiledNetwork` is the same network without BindsNET, much faster.
+
 Departures from BindsNET's `DiehlAndCook2015`:
     1. Every parameter of the first experiment of Firmin et al. can be set; six cannot there.
     2. The weights are normalised before the first batch as they are after each one.
@@ -24,9 +26,7 @@ Departures from BindsNET's `DiehlAndCook2015`:
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -35,9 +35,12 @@ import torch
 from numpy.typing import NDArray
 
 from optuna_snn.backends import bindsnet
+from optuna_snn.objectives.global_generator import seeded_global_generator
+from optuna_snn.objectives.stdp.networks import checked_learned
 from optuna_snn.probes.membranes import PeakRecorder, bindsnet_membrane
 from optuna_snn.spikes.checks import checked_integer, checked_real
 from optuna_snn.spikes.gaps import gaps_of
+from optuna_snn.stdp_engine import LearnedState
 
 __all__ = ["DiehlCookConfig", "DiehlCookNetwork", "LayerSpikes"]
 
@@ -49,9 +52,6 @@ WEIGHT_RANGE = (0.0, 1.0)
 
 POSITIVE = ("norm", "e_tc_decay_ms", "i_tc_decay_ms", "tc_theta_decay_ms")
 NOT_NEGATIVE = ("nu_pre", "nu_post", "strength_exc_mv", "strength_inh_mv", "theta_plus_mv")
-
-# Threads of one process share torch's global generator, so they simulate one batch at a time.
-_global_generator = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,20 @@ class DiehlCookNetwork:
         thresholds: NDArray[np.float32] = (layer.thresh + layer.theta).cpu().numpy()
         return thresholds
 
+    @property
+    def learned(self) -> LearnedState:
+        """What outlives a sample, copied."""
+        theta = self._layers["excitatory"].theta
+        return LearnedState(self.weights, theta.cpu().numpy().copy())
+
+    def restore(self, learned: LearnedState) -> None:
+        """Go on from what was learnt elsewhere; ValueError for arrays of other shapes."""
+        weights, theta = self._plastic.pipeline[0].value, self._layers["excitatory"].theta
+        checked = checked_learned(learned, *weights.shape)
+        with torch.inference_mode():
+            weights.copy_(torch.from_numpy(checked.weights))
+            theta.copy_(torch.from_numpy(checked.theta_mv))
+
     def learn(
         self,
         spikes: NDArray[np.bool_],
@@ -218,7 +232,7 @@ class DiehlCookNetwork:
         self._network.train(is_learning)
         inputs = torch.tensor(spikes, device=self._device)  # a copy: BindsNET clears its last step
         seed = int(rng.integers(2**63))
-        with torch.inference_mode(), _seeded_global_generator(seed, self._device):
+        with torch.inference_mode(), seeded_global_generator(seed, self._device):
             self._network.run({"input": inputs}, time=n_steps)
             self._network.reset_state_variables()
             depolarisation = {name: each.taken_on_host() for name, each in peaks.items()}
@@ -248,17 +262,6 @@ class _SpikeRecorder:
 
     def reset_state_variables(self) -> None:
         """BindsNET calls this when a batch of another size begins, and after each batch."""
-
-
-@contextmanager
-def _seeded_global_generator(seed: int, device: torch.device) -> Iterator[None]:
-    """Torch's global generator starts from `seed` inside, and outside is as it was before."""
-    devices = [device] if device.type == "cuda" else []
-    with _global_generator, torch.random.fork_rng(devices=devices):
-        torch.default_generator.manual_seed(seed)
-        if devices:
-            torch.cuda.manual_seed(seed)
-        yield
 
 
 def _build(config: DiehlCookConfig, weights: torch.Tensor) -> Any:

@@ -5,92 +5,45 @@
     validation    it responds to samples it has not seen: every decoder's accuracy is stored,
                   that of the chosen one is the objective value
 
-A trial that is pruned ends in its training; nothing is assigned or validated then.
+A trial that is pruned ends in its training; nothing is assigned or validated then. `engines` says
+what computes the network.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from functools import partial
+import hashlib
+import os
+from dataclasses import asdict
+from functools import cached_property, partial
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import optuna
-import torch
 from numpy.typing import NDArray
 from optuna.trial import BaseTrial, FixedTrial
 
-from optuna_snn.backends import bindsnet
+from optuna_snn.checkpoints import FOLDER_VARIABLE, Checkpoint, first_trial_number
 from optuna_snn.monitor import SpikeMonitor
 from optuna_snn.objectives.datasets import DataSplit, Samples
 from optuna_snn.objectives.decoders import DecoderName, SpikeTrains, accuracy, predict_all
-from optuna_snn.objectives.diehl_cook import DiehlCookNetwork
-from optuna_snn.objectives.encoding import poisson_spikes
-from optuna_snn.objectives.spaces import (
+from optuna_snn.objectives.stdp.engines import EngineChoice, EngineName, chosen_engine
+from optuna_snn.objectives.stdp.networks import Network
+from optuna_snn.objectives.stdp.setup import STDPSetup
+from optuna_snn.objectives.stdp.spaces import (
     SearchSpace,
     STDPConfig,
     checked_space,
     suggest_stdp_config,
 )
-from optuna_snn.spikes.checks import checked_integer, checked_real
+from optuna_snn.objectives.stdp.training import STDPTraining, train_stdp
+from optuna_snn.spikes.checks import checked_integer
 from optuna_snn.spikes.limits import PerLayer
 from optuna_snn.spikes.rules import RuleName
 
-__all__ = ["STDPObjective", "STDPSetup", "TrainedBatch", "decode", "retrain", "train_stdp"]
+__all__ = ["STDPObjective", "decode", "retrain"]
 
 LAYERS = ("excitatory", "inhibitory")
-RESPONSE_BATCH = 100
-"""Samples presented at once with learning off, where a batch changes speed and memory only."""
-
-
-@dataclass(frozen=True)
-class STDPSetup:
-    """The conditions that all trials of a study share.
-
-    n_steps:      steps of 1 ms that each sample is shown for
-    intensity_hz: rate of an input whose pixel has intensity 1
-    batch_size:   training samples between two normalisations of the weights; their updates are
-                  summed
-    n_assign:     training samples, the last ones, from whose labels the decoders are fitted;
-                  None takes all
-    device:       where torch simulates the network
-
-    Raises ValueError for a value out of range.
-    """
-
-    n_steps: int = 250
-    intensity_hz: float = 128.0
-    batch_size: int = 16
-    n_assign: int | None = 1000
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        checked_integer("n_steps", self.n_steps, at_least=1)
-        checked_integer("batch_size", self.batch_size, at_least=1)
-        if self.n_assign is not None:
-            checked_integer("n_assign", self.n_assign, at_least=1)
-        if not 0 < checked_real("intensity_hz", self.intensity_hz) <= 1000:
-            raise ValueError(f"Need 0 < intensity_hz <= 1000, got {self.intensity_hz!r}.")
-        if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
-            raise ValueError(f'device must be "cpu", "cuda" or "cuda:<i>", got {self.device!r}.')
-        if self.device != "cpu" and not torch.cuda.is_available():
-            raise ValueError(f'There is no CUDA device for device={self.device!r}; use "cpu".')
-
-
-@dataclass(frozen=True)
-class TrainedBatch:
-    """The network after a batch, and what it fired in it.
-
-    counts: layer -> (n_samples,) spikes of each sample
-    gaps:   layer -> (n_samples,) how far it stayed from firing, if that was asked for
-    """
-
-    network: DiehlCookNetwork
-    is_first_of_epoch: bool
-    counts: Mapping[str, NDArray[np.int64]]
-    gaps: Mapping[str, NDArray[np.float64]] | None = None
 
 
 class STDPObjective:
@@ -112,10 +65,13 @@ class STDPObjective:
 
     Each trial gets the constraints ``silent/excitatory`` and ``silent/inhibitory`` and the report
     of its `SpikeMonitor`; a trial that is validated also gets the user attributes
-    ``accuracy/<decoder>`` of every decoder, ``decoder`` (whose accuracy is the value), ``setup``
-    and ``seconds/training``, ``seconds/decoding``.
+    ``accuracy/<decoder>`` of every decoder, ``decoder`` (whose accuracy is the value), ``setup``,
+    ``engine`` and ``seconds/training``, ``seconds/decoding``.
 
-    The same params, seed and trial number give the same result on the same machine.
+    The same params, seed, trial number and engine give the same result on the same machine. The
+    retry of a trial whose worker died counts by the number of the first one. With checkpoints it
+    resumes that one's training, to the same result bit by bit; the user attribute ``resumed_at``
+    says after how many samples, 0 for a training from the start.
 
     Args:
         split: Samples to train on and to validate with; its test part is not touched.
@@ -127,10 +83,18 @@ class STDPObjective:
         alpha, beta, rule, delta, warmup, min_samples: See `SpikeMonitor`.
         membranes: Whether membrane potentials grade the constraints of silent layers
             (`spikes.gaps`); the same in all trials of a study.
+        engine: "compiled" computes the networks with Numba, on a CPU and more than a hundred times
+            faster than "bindsnet", which simulates them with BindsNET on the setup's device;
+            "auto" takes the first where it is installed and the device is a CPU. The same in all
+            trials of a study: both learn alike, but draw other random numbers from a seed.
+        checkpoints: Folder for the checkpoints of the trainings, which machines that retry each
+            other's trials must share (`optuna_snn.checkpoints.Checkpoint`). None takes that of the
+            environment variable OPTUNA_SNN_CHECKPOINTS; without it nothing is saved.
+        checkpoint_every_s: Seconds between two saves; one is made at the end of each epoch too.
 
     Raises:
         ValueError: An argument is out of range or contradicts another.
-        MissingPackageError: BindsNET is not installed.
+        MissingPackageError: What the engine needs is not installed.
     """
 
     def __init__(
@@ -148,13 +112,16 @@ class STDPObjective:
         warmup: int | None = None,
         min_samples: int = 16,
         membranes: bool = False,
+        engine: EngineChoice = "auto",
+        checkpoints: str | os.PathLike[str] | None = None,
+        checkpoint_every_s: float = 60.0,
     ) -> None:
-        bindsnet.load()
         if decoder is not None and "decoder" in space:
             raise ValueError(f"decoder={decoder!r} is fixed, but the space tunes it; drop one.")
         self._split = split
         self._space = checked_space(space)
         self._setup = STDPSetup() if setup is None else setup
+        self._engine = chosen_engine(engine, self._setup.device)
         self._defaults = STDPConfig() if decoder is None else STDPConfig(decoder=decoder)
         self._seed = None if seed is None else checked_integer("seed", seed, at_least=0)
         self._reads_membranes = membranes
@@ -169,7 +136,10 @@ class STDPObjective:
             epoch_size=len(split.train),
             layers=LAYERS,
         )
+        self._checkpoint = partial(Checkpoint, folder=checkpoints, every_s=checkpoint_every_s)
+        self._has_checkpoints = bool(checkpoints or os.environ.get(FOLDER_VARIABLE))
         self._watch(FixedTrial({}))  # refuses wrong options now rather than in the first trial
+        self._checkpoint(FixedTrial({}))
 
     @property
     def split(self) -> DataSplit:
@@ -181,26 +151,60 @@ class STDPObjective:
         """What all its trials share."""
         return self._setup
 
+    @property
+    def engine(self) -> EngineName:
+        """What computes its networks."""
+        return self._engine
+
     def __call__(self, trial: BaseTrial) -> float:
         """Train, watch, validate; `optuna.TrialPruned` if the study's pruner says so."""
         config = suggest_stdp_config(trial, self._space, self._defaults)
-        rng = _trial_rng(self._seed, trial.number)
         trial.set_user_attr("setup", asdict(self._setup))
-        started_at = perf_counter()
+        trial.set_user_attr("engine", self._engine)
+        if not self._has_checkpoints:
+            return self._run(trial, config, None)
+        with self._checkpoint(trial, conditions=self._conditions(config)) as checkpoint:
+            return self._run(trial, config, checkpoint)
+
+    def _run(self, trial: BaseTrial, config: STDPConfig, checkpoint: Checkpoint | None) -> float:
+        rng = _trial_rng(self._seed, first_trial_number(trial))
+        training = STDPTraining(
+            config,
+            self._split.train,
+            self._setup,
+            rng,
+            membranes=self._reads_membranes,
+            engine=self._engine,
+        )
+        state = None if checkpoint is None else checkpoint.load()
+        started_at = perf_counter() - (0.0 if state is None else state["seconds"])
         with self._watch(
             trial, planned_samples=config.n_epochs * len(self._split.train)
         ) as monitor:
-            for batch in train_stdp(
-                config, self._split.train, self._setup, rng, membranes=self._reads_membranes
-            ):
+            if state is not None:
+                training.restore(state["training"])
+                monitor.restore(state["monitor"])
+            if checkpoint is not None:
+                trial.set_user_attr("resumed_at", monitor.n_samples)
+            for batch in training.batches():
                 if batch.is_first_of_epoch:
                     monitor.start_epoch()
                 monitor.update(batch.counts, gaps=batch.gaps)
                 if trial.should_prune():
                     raise optuna.TrialPruned(monitor.verdict or "The wrapped pruner stopped it.")
+                # Not before the pruner was asked: a resumed training does not ask it again.
+                if checkpoint is not None and (training.is_between_epochs or checkpoint.is_due):
+                    seconds = perf_counter() - started_at
+                    checkpoint.save(
+                        {
+                            "training": training.state(),
+                            "monitor": monitor.state(),
+                            "seconds": seconds,
+                        }
+                    )
         trained_at = perf_counter()
         accuracies = decode(
-            batch.network, self._split.train, self._split.validation, self._setup, rng
+            training.network, self._split.train, self._split.validation, self._setup, rng
         )
         for name, value in accuracies.items():
             trial.set_user_attr(f"accuracy/{name}", value)
@@ -209,6 +213,27 @@ class STDPObjective:
         trial.set_user_attr("seconds/decoding", perf_counter() - trained_at)
         return accuracies[config.decoder]
 
+    def _conditions(self, config: STDPConfig) -> dict[str, Any]:
+        """What a training must have in common with a checkpoint that it resumes."""
+        conditions = {
+            **asdict(config),
+            **asdict(self._setup),
+            **self._watch.keywords,
+            "seed": self._seed,
+            "membranes": self._reads_membranes,
+            "engine": self._engine,
+            "data": self._data_digest,
+        }
+        del conditions["device"]  # a training may move to another one
+        return conditions
+
+    @cached_property
+    def _data_digest(self) -> str:
+        """Tells the training samples, in their order, from any others."""
+        digest = hashlib.sha256(np.ascontiguousarray(self._split.train.images).data)
+        digest.update(np.ascontiguousarray(self._split.train.labels).data)
+        return digest.hexdigest()
+
 
 def retrain(
     config: STDPConfig,
@@ -216,45 +241,22 @@ def retrain(
     *,
     setup: STDPSetup | None = None,
     seed: int | None = None,
+    engine: EngineChoice = "auto",
 ) -> float:
     """Train the configuration afresh on training and validation samples; its test accuracy.
 
     This is the figure to report for a configuration that was chosen by its validation accuracy.
-    The same seed gives the same result on the same machine; None draws from the system.
+    The same seed and engine give the same result on the same machine; None draws from the system.
     """
     setup = STDPSetup() if setup is None else setup
     rng = np.random.default_rng(seed)
     samples = split.train_and_validation
-    *_, last = train_stdp(config, samples, setup, rng)
+    *_, last = train_stdp(config, samples, setup, rng, engine=engine)
     return decode(last.network, samples, split.test, setup, rng)[config.decoder]
 
 
-def train_stdp(
-    config: STDPConfig,
-    samples: Samples,
-    setup: STDPSetup,
-    rng: np.random.Generator,
-    *,
-    membranes: bool = False,
-) -> Iterator[TrainedBatch]:
-    """Train a new network on the samples, shuffled in each epoch; yields after each batch.
-
-    All batches carry the same network, which goes on learning when the next one is asked for.
-    membranes: whether the gaps of the batches are read as well
-    """
-    network = DiehlCookNetwork(
-        config.network, n_inputs=samples.images.shape[1], rng=rng, device=setup.device
-    )
-    for _ in range(config.n_epochs):
-        order = rng.permutation(len(samples))
-        for start in range(0, len(order), setup.batch_size):
-            images = samples.images[order[start : start + setup.batch_size]]
-            fired = network.learn(_encode(images, setup, rng), rng, reads_membranes=membranes)
-            yield TrainedBatch(network, start == 0, fired.counts, fired.gaps)
-
-
 def decode(
-    network: DiehlCookNetwork,
+    network: Network,
     labelled: Samples,
     unseen: Samples,
     setup: STDPSetup,
@@ -275,25 +277,10 @@ def decode(
 
 
 def _respond(
-    network: DiehlCookNetwork,
-    images: NDArray[np.float32],
-    setup: STDPSetup,
-    rng: np.random.Generator,
+    network: Network, images: NDArray[np.float32], setup: STDPSetup, rng: np.random.Generator
 ) -> SpikeTrains:
     """The excitatory spikes of the frozen network for images (n_samples, n_pixels)."""
-    return SpikeTrains.concatenate(
-        [
-            SpikeTrains.from_dense(network.respond(_encode(batch, setup, rng), rng).excitatory)
-            for batch in np.split(images, range(RESPONSE_BATCH, len(images), RESPONSE_BATCH))
-        ]
-    )
-
-
-def _encode(
-    images: NDArray[np.float32], setup: STDPSetup, rng: np.random.Generator
-) -> NDArray[np.bool_]:
-    """(n_steps, n_samples, n_pixels) input spikes of images (n_samples, n_pixels)."""
-    return poisson_spikes(images * setup.intensity_hz, n_steps=setup.n_steps, rng=rng)
+    return network.respond(images * setup.intensity_hz, n_steps=setup.n_steps, rng=rng)
 
 
 def _trial_rng(seed: int | None, trial_number: int) -> np.random.Generator:

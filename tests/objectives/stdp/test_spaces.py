@@ -10,8 +10,8 @@ from optuna.distributions import (
 )
 from optuna.trial import FixedTrial
 
-from optuna_snn.objectives.diehl_cook import DiehlCookConfig
-from optuna_snn.objectives.spaces import (
+from optuna_snn.objectives.stdp.diehl_cook import DiehlCookConfig
+from optuna_snn.objectives.stdp.spaces import (
     EXPERIMENT_1_AS_RUN,
     EXPERIMENT_1_RELEASED,
     STDP_DIGITS,

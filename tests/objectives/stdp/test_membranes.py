@@ -7,10 +7,10 @@ import optuna
 import pytest
 
 from optuna_snn.objectives.datasets import DataSplit, stratified_split
-from optuna_snn.objectives.diehl_cook import DiehlCookConfig
+from optuna_snn.objectives.stdp.diehl_cook import DiehlCookConfig
 from optuna_snn.stored_spikes import spike_report
-from tests.objectives.test_diehl_cook import input_spikes, network
-from tests.objectives.test_stdp import LIVELY, SILENT, make, run, stripes
+from tests.objectives.stdp.test_diehl_cook import input_spikes, network
+from tests.objectives.stdp.test_objective import LIVELY, SILENT, make, run, stripes
 
 
 @pytest.fixture(scope="module")

@@ -8,17 +8,25 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FixedTrial, TrialState
 
-from optuna_snn.backends import MissingPackageError, bindsnet
-from optuna_snn.objectives import stdp
 from optuna_snn.objectives.datasets import DataSplit, Samples, split_digits, stratified_split
 from optuna_snn.objectives.decoders import DECODERS
-from optuna_snn.objectives.diehl_cook import DiehlCookConfig
-from optuna_snn.objectives.spaces import SearchSpace, STDPConfig
-from optuna_snn.objectives.stdp import STDPObjective, STDPSetup, decode, retrain, train_stdp
+from optuna_snn.objectives.stdp import objective as stdp
+from optuna_snn.objectives.stdp.diehl_cook import DiehlCookConfig
+from optuna_snn.objectives.stdp.engines import EngineChoice
+from optuna_snn.objectives.stdp.objective import (
+    STDPObjective,
+    STDPSetup,
+    decode,
+    retrain,
+    train_stdp,
+)
+from optuna_snn.objectives.stdp.spaces import SearchSpace, STDPConfig
 from optuna_snn.pruner import SpikeActivityPruner
 from optuna_snn.stored_spikes import spike_report
 
-SETUP = STDPSetup(n_steps=40, batch_size=8, n_assign=None)
+SETUP = STDPSetup(n_steps=40, batch_size=8, report_every=8, n_assign=None)
+
+engines = pytest.mark.parametrize("engine", ["compiled", "bindsnet"])
 
 SPACE: SearchSpace = {
     "map_size": IntDistribution(9, 12),
@@ -62,8 +70,11 @@ def run(
     return study.trials
 
 
-def test_a_lively_network_learns_and_every_decoder_is_stored(split: DataSplit) -> None:
-    (trial,) = run(make(split, decoder="2gram"), [LIVELY])
+@engines
+def test_a_lively_network_learns_and_every_decoder_is_stored(
+    engine: str, split: DataSplit
+) -> None:
+    (trial,) = run(make(split, decoder="2gram", engine=engine), [LIVELY])
     assert trial.state == TrialState.COMPLETE
     accuracies = {name: trial.user_attrs[f"accuracy/{name}"] for name in DECODERS}
     assert trial.value == accuracies["2gram"]
@@ -72,16 +83,18 @@ def test_a_lively_network_learns_and_every_decoder_is_stored(split: DataSplit) -
     assert all(value <= 0 for value in trial.constraints.values())
     assert trial.user_attrs["decoder"] == "2gram"
     assert trial.user_attrs["setup"]["n_steps"] == 40
+    assert trial.user_attrs["engine"] == engine
 
 
+@engines
 def test_a_silent_network_is_pruned_in_training_and_never_decoded(
-    split: DataSplit, monkeypatch: pytest.MonkeyPatch
+    engine: str, split: DataSplit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: object) -> None:
         raise AssertionError("a pruned trial was decoded")
 
     monkeypatch.setattr(stdp, "decode", refuse)
-    (trial,) = run(make(split, warmup=16), [SILENT])
+    (trial,) = run(make(split, warmup=16, engine=engine), [SILENT])
     assert trial.state == TrialState.PRUNED
     assert trial.constraints == {"silent/excitatory": 0.9, "silent/inhibitory": 0.9}
     assert not any(key.startswith("accuracy/") for key in trial.user_attrs)
@@ -98,9 +111,12 @@ def test_without_a_pruner_a_silent_network_is_trained_to_the_end(split: DataSpli
     assert trial.constraints["silent/excitatory"] == 0.9
 
 
-def test_spikes_that_do_not_reach_the_inhibitory_layer_make_it_silent(split: DataSplit) -> None:
+@engines
+def test_spikes_that_do_not_reach_the_inhibitory_layer_make_it_silent(
+    engine: str, split: DataSplit
+) -> None:
     space = SPACE | {"strength_exc": FloatDistribution(1.0, 50.0)}
-    (trial,) = run(make(split, space=space), [LIVELY | {"strength_exc": 1.0}])
+    (trial,) = run(make(split, space=space, engine=engine), [LIVELY | {"strength_exc": 1.0}])
     assert trial.state == TrialState.PRUNED
     assert trial.constraints["silent/excitatory"] <= 0 < trial.constraints["silent/inhibitory"]
 
@@ -140,10 +156,11 @@ def results(trial: optuna.trial.FrozenTrial) -> tuple[object, ...]:
     return trial.values, attributes, trial.constraints
 
 
-def test_seed_and_trial_number_determine_the_result(split: DataSplit) -> None:
-    first = run(make(split), [LIVELY, LIVELY])
-    again = run(make(split), [LIVELY, LIVELY])
-    other = run(make(split, seed=1), [LIVELY, LIVELY])
+@engines
+def test_seed_and_trial_number_determine_the_result(engine: str, split: DataSplit) -> None:
+    first = run(make(split, engine=engine), [LIVELY, LIVELY])
+    again = run(make(split, engine=engine), [LIVELY, LIVELY])
+    other = run(make(split, seed=1, engine=engine), [LIVELY, LIVELY])
     assert [results(trial) for trial in first] == [results(trial) for trial in again]
     assert results(first[0]) != results(first[1])
     assert results(first[0]) != results(other[0])
@@ -155,9 +172,10 @@ def test_without_a_seed_each_run_differs(split: DataSplit) -> None:
     assert results(first) != results(second)
 
 
-def test_threads_do_not_disturb_each_other(split: DataSplit) -> None:
+@engines
+def test_threads_do_not_disturb_each_other(engine: str, split: DataSplit) -> None:
     params = [LIVELY | {"map_size": size} for size in (9, 10, 11, 12)]
-    alone, together = (run(make(split), params, n_jobs=n_jobs) for n_jobs in (1, 3))
+    alone, together = (run(make(split, engine=engine), params, n_jobs=n_jobs) for n_jobs in (1, 3))
     assert [results(trial) for trial in alone] == [results(trial) for trial in together]
 
 
@@ -181,9 +199,14 @@ def test_a_trial_never_sees_the_test_part(split: DataSplit) -> None:
     assert [results(trial) for trial in first] == [results(trial) for trial in second]
 
 
-def test_retraining_reports_on_the_test_part_and_repeats_with_its_seed(split: DataSplit) -> None:
+@engines
+def test_retraining_reports_on_the_test_part_and_repeats_with_its_seed(
+    engine: EngineChoice, split: DataSplit
+) -> None:
     config = STDPConfig(DiehlCookConfig(map_size=12, norm=15.0, nu_post=2e-2))
-    accuracies = [retrain(config, split, setup=SETUP, seed=seed) for seed in (1, 1, 2)]
+    accuracies = [
+        retrain(config, split, setup=SETUP, seed=seed, engine=engine) for seed in (1, 1, 2)
+    ]
     assert accuracies[0] == accuracies[1]
     assert min(accuracies) >= 0.8
     never_right = Samples(split.test.images, (split.test.labels + 1) % 3)
@@ -200,14 +223,39 @@ def test_retraining_uses_training_and_validation_samples(split: DataSplit) -> No
     assert retrain(config, shifted, setup=SETUP, seed=0) >= 0.8
 
 
-def test_every_sample_is_shown_once_in_each_epoch_and_the_last_batch_may_be_small(
-    split: DataSplit,
+@engines
+@pytest.mark.parametrize(
+    ("batch_size", "report_every"), [(30, None), (30, 1), (1, 30), (15, 16), (10, 30)]
+)
+def test_every_sample_is_reported_once_in_each_epoch_and_the_last_report_may_be_small(
+    batch_size: int, report_every: int | None, engine: EngineChoice, split: DataSplit
 ) -> None:
     config = STDPConfig(DiehlCookConfig(map_size=9), n_epochs=2)
-    setup = replace(SETUP, batch_size=30, n_steps=5)
-    batches = list(train_stdp(config, split.train, setup, np.random.default_rng(0)))
-    assert [len(batch.counts["excitatory"]) for batch in batches] == [30, 30, 12] * 2
-    assert [batch.is_first_of_epoch for batch in batches] == [True, False, False] * 2
+    setup = replace(SETUP, batch_size=batch_size, report_every=report_every, n_steps=3)
+    rng = np.random.default_rng(0)
+    reports = list(train_stdp(config, split.train, setup, rng, engine=engine))
+    assert [len(each.counts["excitatory"]) for each in reports] == [30, 30, 12] * 2
+    assert [each.is_first_of_epoch for each in reports] == [True, False, False] * 2
+
+
+def test_small_batches_are_reported_together_if_nothing_else_is_said() -> None:
+    by_default = {size: STDPSetup(batch_size=size).n_reported for size in (1, 5, 16, 40)}
+    assert by_default == {1: 16, 5: 20, 16: 16, 40: 40}
+
+
+@engines
+def test_how_often_is_reported_does_not_change_what_is_learned(
+    engine: EngineChoice, split: DataSplit
+) -> None:
+    config = STDPConfig(DiehlCookConfig(map_size=12, norm=15.0, nu_post=2e-2))
+    ends = []
+    for report_every in (8, 72):
+        setup = replace(SETUP, report_every=report_every)
+        rng = np.random.default_rng(0)
+        *_, last = train_stdp(config, split.train, setup, rng, engine=engine)
+        ends.append(last.network.learned)
+    for early, late in zip(*ends, strict=True):
+        assert np.array_equal(early, late)
 
 
 def test_only_the_labels_of_the_last_n_assign_samples_are_used(split: DataSplit) -> None:
@@ -253,6 +301,7 @@ def test_wrong_options_are_refused_before_the_first_trial(
     [
         ({"n_steps": 0}, "n_steps must be an integer >= 1"),
         ({"batch_size": 0}, "batch_size must be an integer >= 1"),
+        ({"report_every": 0}, "report_every must be an integer >= 1"),
         ({"n_assign": 0}, "n_assign must be an integer >= 1"),
         ({"intensity_hz": 2000.0}, "intensity_hz <= 1000, got 2000.0"),
         ({"device": "cuda:0"}, "no CUDA device"),
@@ -265,17 +314,6 @@ def test_a_setup_out_of_range_is_refused(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ValueError, match=message):
         STDPSetup(**options)
-
-
-def test_without_bindsnet_there_is_no_objective(
-    split: DataSplit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse() -> None:
-        raise MissingPackageError("BindsNET is not installed")
-
-    monkeypatch.setattr(bindsnet, "load", refuse)
-    with pytest.raises(MissingPackageError):
-        make(split)
 
 
 @pytest.mark.slow

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from optuna_snn.backends import bindsnet
-from optuna_snn.objectives.diehl_cook import DiehlCookConfig, DiehlCookNetwork
 from optuna_snn.objectives.encoding import poisson_spikes
+from optuna_snn.objectives.stdp.diehl_cook import DiehlCookConfig, DiehlCookNetwork
 
 N_INPUTS = 30
 

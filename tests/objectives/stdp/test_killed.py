@@ -15,8 +15,8 @@ from optuna.trial import FixedTrial, TrialState
 
 from optuna_snn.objectives.datasets import DataSplit, stratified_split
 from optuna_snn.stored_spikes import SPIKES_KEY
-from tests.objectives.test_stdp import LIVELY, stripes
-from tests.objectives.test_stdp_checkpoints import SETUP, files, make
+from tests.objectives.stdp.test_checkpoints import SETUP, files, make
+from tests.objectives.stdp.test_objective import LIVELY, stripes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +33,7 @@ import optuna
 from optuna_snn import SpikeActivityPruner
 from optuna_snn.objectives import STDPObjective, STDPSetup
 from optuna_snn.objectives.datasets import stratified_split
-from tests.objectives.test_stdp import LIVELY, SPACE, stripes
+from tests.objectives.stdp.test_objective import LIVELY, SPACE, stripes
 
 HERE = Path(__file__).parent
 name = "resumed"
