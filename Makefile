@@ -3,7 +3,7 @@
 
 PYTHON  ?= python3
 VENV    ?= .venv
-TRIALS  ?= 90
+TRIALS  ?= 240
 WORKERS ?= 2
 NEW     ?=
 
@@ -21,7 +21,7 @@ help:
 	@echo "make demo         tune a spiking network on digits: $(TRIALS) trials, $(WORKERS) workers, in $(STORAGE)"
 	@echo "                  a second 'make demo' continues the same study: it adds nothing once the"
 	@echo "                  study has its trials, and says so"
-	@echo "  TRIALS=120      continue until the study has 120 finished trials"
+	@echo "  TRIALS=300      continue until the study has 300 finished trials"
 	@echo "  WORKERS=4       worker processes"
 	@echo "  NEW=1           start anew; the old database is kept under a dated name"
 	@echo "make test         all tests"

@@ -1,6 +1,6 @@
 """Does it help? The demo's study with SCBO, TPE and random search, at the same budget.
 
-    python benchmarks/stdp_digits.py --seeds 5 --trials 60 --jobs 2
+    python benchmarks/stdp_digits.py --seeds 5 --trials 120 --jobs 2
 
 Every run tunes the network of `studies/stdp_digits.py` with one sampler and one seed; silent
 networks are stopped by the same pruner in all of them. At the end the best feasible configuration
@@ -167,7 +167,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=5, help="seeds of each sampler")
-    parser.add_argument("--trials", type=int, default=60, help="trials of each run")
+    parser.add_argument("--trials", type=int, default=120, help="trials of each run")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     parser.add_argument("--results", type=Path, default=RESULTS, help="lines of JSON, kept")
     parser.add_argument("--run", nargs=2, metavar=("SAMPLER", "SEED"), help="one run, printed")

@@ -32,6 +32,13 @@ def replay_command(
     epoch_size: Annotated[
         int | None, typer.Option("--epoch-size", help="Samples of an epoch, for rule paper.")
     ] = None,
+    over_layers: Annotated[
+        str | None, typer.Option("--over-layers", help="any or all layers have to be silent.")
+    ] = None,
+    good: Annotated[
+        float,
+        typer.Option("--good", help="Part of the complete trials, the best, that count as good."),
+    ] = 0.1,
     figure: Annotated[
         Path | None, typer.Option("--figure", help="Draw it into this PNG file.")
     ] = None,
@@ -67,6 +74,8 @@ def replay_command(
                 warmup=warmup,
                 min_samples=min_samples,
                 epoch_size=epoch_size,
+                over_layers=over_layers,  # type: ignore[arg-type]  # checked there
+                good_share=good,
             )
             for a in alphas
             for b in betas

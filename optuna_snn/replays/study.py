@@ -25,7 +25,7 @@ from optuna_snn.stored_spikes import spike_report
 __all__ = ["Replay", "ReplayedTrial", "replay"]
 
 GOOD_SHARE = 0.1
-"""Part of the COMPLETE trials, the best by value, that count as good networks."""
+"""The default of `replay(good_share=)`."""
 WHOLE_SHARE = 0.9
 """Part of the planned samples that makes a whole training: last batches are often left out."""
 
@@ -58,6 +58,8 @@ class Replay:
     n_without_report: int
     """Trials that are left out: without a monitor, or not finished."""
     is_maximized: bool
+    good_share: float = GOOD_SHARE
+    """Part of the COMPLETE trials, the best by value, that count as good networks."""
 
     @property
     def n_stopped(self) -> int:
@@ -100,8 +102,8 @@ class Replay:
 
     @property
     def n_good(self) -> int:
-        """Networks that count as good: the best GOOD_SHARE of the COMPLETE ones."""
-        return math.ceil(GOOD_SHARE * len(self.ranked()))
+        """Networks that count as good: the best `good_share` of the COMPLETE ones."""
+        return math.ceil(self.good_share * len(self.ranked()))
 
     @property
     def n_good_lost(self) -> int:
@@ -131,6 +133,7 @@ def replay(
     min_samples: int | None = None,
     epoch_size: int | None = None,
     over_layers: OverLayers | None = None,
+    good_share: float = GOOD_SHARE,
 ) -> Replay:
     """Ask what another rule would have done with the networks of a study.
 
@@ -144,6 +147,8 @@ def replay(
     of any other it is not known. Each epoch is judged as a whole, also where the monitor had a
     sliding window. Under another `over_layers` than the trial had, delta is divided as if its
     layers had been declared.
+
+    good_share: part of the COMPLETE trials, the best by value, that count as good networks
 
     Raises:
         ValueError: An option is out of range; the study has several objectives; a trial's spike
@@ -170,6 +175,8 @@ def replay(
     """
     if len(study.directions) > 1:
         raise ValueError(f"replay needs a study of one objective, got {len(study.directions)}.")
+    if not 0.0 < good_share <= 1.0:
+        raise ValueError(f"Need 0 < good_share <= 1, got {good_share!r}.")
     settings = Settings(alpha, beta, rule, delta, warmup, min_samples, epoch_size, over_layers)
     trials = sorted(read_trials(study), key=lambda trial: trial.number)
     reports = {t.number: spike_report(t) if t.state.is_finished() else None for t in trials}
@@ -182,6 +189,7 @@ def replay(
         ],
         n_without_report=sum(report is None for report in reports.values()),
         is_maximized=study.direction == StudyDirection.MAXIMIZE,
+        good_share=good_share,
     )
 
 

@@ -91,6 +91,7 @@ def test_good_networks_that_are_lost_are_counted(direction: str) -> None:
     assert found.n_good_lost == {"maximize": 0, "minimize": 2}[direction]
     best = {"maximize": 1.0, "minimize": 1.0 - 3 / BATCH}[direction]
     assert found.best_value_kept == best
+    assert replay(study, rule="sequential", beta=0.3, good_share=0.25).n_good == 3
 
 
 def test_trials_without_a_report_are_left_out_and_counted() -> None:
@@ -108,6 +109,12 @@ def test_a_failed_trial_is_censored_and_has_no_value() -> None:
     found = replay(study, rule="sequential")
     assert [(t.verdict.is_stopped, t.value) for t in found.trials] == [(None, None), (True, None)]
     assert (found.n_good, found.best_value_kept) == (0, None)
+
+
+@pytest.mark.parametrize("good_share", [0.0, -0.1, 1.5, float("nan")])
+def test_a_share_of_good_networks_that_is_none_is_refused(good_share: float) -> None:
+    with pytest.raises(ValueError, match="0 < good_share <= 1, got"):
+        replay(optuna.create_study(), good_share=good_share)
 
 
 def test_a_value_that_is_not_finite_is_never_good() -> None:
@@ -170,6 +177,8 @@ def test_the_command_asks_each_pair_and_draws(
         (["networks", "--rule", "loud"], "rule must be one of"),
         (["networks", "--rule", "paper"], "pass epoch_size"),
         (["networks", "--beta", "1.5"], "0 <= beta < 1"),
+        (["networks", "--over-layers", "some"], "over_layers must be"),
+        (["networks", "--good", "2"], "0 < good_share <= 1, got 2.0"),
         (["empty", "--storage", "empty.db"], "no finished trial of 'empty' has a spike report"),
         (["nowhere.py"], "nowhere.py does not exist"),
     ],

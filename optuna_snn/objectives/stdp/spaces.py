@@ -168,4 +168,4 @@ STDP_DIGITS: SearchSpace = MappingProxyType(
         "e_refrac": IntDistribution(1, 10),
     }
 )
-"""For 600 digits of 100 ms in batches of 16: nearly nine of ten random networks are silent."""
+"""For digits on a laptop: nine of ten random networks are silent."""
