@@ -16,6 +16,7 @@ from benchmarks import (
     ablations,
     ask_cost,
     asynchrony,
+    choosing_alpha_beta,
     compare,
     conditional,
     membrane_gap,
@@ -57,6 +58,9 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "waking up": lambda: waking_up.losses(_waking()),
     "waking up needs": lambda: waking_up.needs(_waking()),
     "waking up all": lambda: waking_up.table(_waking(), 0.1),
+    "alpha and beta": lambda: choosing_alpha_beta.table(
+        json.loads(choosing_alpha_beta.KEPT.read_text())
+    ),
     "ask cost": lambda: ask_cost.table(_measured()),
     "ask cost goals": lambda: ask_cost.goals(_measured()),
 }

@@ -29,8 +29,9 @@ from torch import nn
 from optuna_snn.backends import lava_dl
 from optuna_snn.objectives import split_digits
 from optuna_snn.objectives.datasets import Samples
-from optuna_snn.objectives.stdp.objective import STDPSetup, train_stdp
+from optuna_snn.objectives.stdp.setup import STDPSetup
 from optuna_snn.objectives.stdp.spaces import STDP_DIGITS, STDPConfig, stdp_config
+from optuna_snn.objectives.stdp.training import train_stdp
 from optuna_snn.probes.layers import find_layers
 from optuna_snn.probes.watching import Watch
 

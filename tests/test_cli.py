@@ -77,11 +77,11 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     help_text = capsys.readouterr().out
     assert main([]) == 0
     assert capsys.readouterr().out == help_text
-    for word in ("run", "worker", "backends", "--version", "--debug"):
+    for word in ("run", "worker", "replay", "retrain", "backends", "db", "--version", "--debug"):
         assert word in help_text
 
 
-@pytest.mark.parametrize("name", ["run", "worker", "backends"])
+@pytest.mark.parametrize("name", ["run", "worker", "replay", "retrain", "backends", "db"])
 def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--help"]) == 0
     assert "Usage:" in capsys.readouterr().out

@@ -32,6 +32,7 @@ FLOORS = {
     "replays": 2,
     "objectives": 2,
     "workers": 3,
+    "retraining": 3,
     "database": 3,
     "dashboard": 3,
     "figures": 3,

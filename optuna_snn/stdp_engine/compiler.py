@@ -3,11 +3,12 @@
 Compiled code is kept on disk, in a folder named by a digest of its sources: Numba itself compares
 the time of one of the files only, and trips over records that were renamed. The folder is in the
 first of these places that can be written to: where the environment variable NUMBA_CACHE_DIR says,
-beside this file, in the user's cache, among the system's temporary files.
+beside this file, in the user's cache, among the system's temporary files. Folders of other sources
+that nobody has used for some months are removed when one is compiled.
 
 Numba puts finished files in place, so that workers do no harm to each other; but each that finds
-none would spend seconds on the same code. Here the first holds a lock meanwhile; the others wait
-and read what it made.
+none would spend seconds on the same code. Here the first holds a lock meanwhile, and leaves a mark
+when it has finished; the others wait for that, and read what it made, all at once.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ import importlib
 import importlib.util
 import logging
 import os
+import pickle
+import shutil
+import stat
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import perf_counter
 from types import ModuleType
 from typing import Any
 
@@ -32,8 +36,14 @@ __all__ = ["INSTALL_COMMAND", "is_installed", "load", "require"]
 
 INSTALL_COMMAND = 'pip install "optuna-snn[fast]"'
 SOURCES = ("records.py", "kernels/*.py")
+PREFIX = "optuna-snn-stdp-"
 LOCK_FILE = "compiling.lock"
-WORTH_A_LINE_S = 2.0
+UNUSED_S = 90 * 24 * 3600.0
+
+BROKEN = (ImportError, OSError, AttributeError, SystemError)
+"""What the import of a package raises that does not fit its libraries, or NumPy."""
+UNREADABLE = (pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError)
+"""What reading a damaged pickle raises, as the documentation of pickle lists it."""
 
 _logger = logging.getLogger(__name__)
 _thread_lock = threading.Lock()
@@ -60,48 +70,112 @@ def load() -> Any:
     global _kernels
     with _thread_lock:
         if _kernels is None:
-            kernels, folder = _import()
-            started_at = perf_counter()
-            with _one_process_at_a_time(folder):
-                kernels.compile_all()
-            seconds = perf_counter() - started_at
-            if seconds > WORTH_A_LINE_S:
-                _logger.info("The STDP engine was compiled in %.1f s.", seconds)
+            kernels, folder, mark = _import()
+            if mark.exists():
+                _compile(kernels, folder)
+            else:
+                with _one_process_at_a_time(folder):
+                    _compile(kernels, folder)
+                    mark.touch()
             _kernels = kernels
         return _kernels
 
 
-def _import() -> tuple[ModuleType, Path]:
-    """The kernels, not compiled yet, and the folder of their compiled code."""
+def _import() -> tuple[ModuleType, Path, Path]:
+    """The kernels, not compiled yet; the folder of their compiled code; its mark."""
     try:
         numba = importlib.import_module("numba")
-    except ImportError as error:
+        cpu = importlib.import_module("llvmlite.binding").get_host_cpu_name()
+    except BROKEN as error:
         found = is_installed()
         raise _missing(f"cannot be imported ({error})" if found else "is not installed") from error
     folder = _cache_folder()
     configured = numba.config.CACHE_DIR
     try:
         numba.config.CACHE_DIR = str(folder)  # read when the kernels are decorated
-        return importlib.import_module("optuna_snn.stdp_engine.kernels"), folder
+        kernels = importlib.import_module("optuna_snn.stdp_engine.kernels")
     finally:
         numba.config.CACHE_DIR = configured
+    return kernels, folder, _mark(folder, numba.__version__, cpu)
+
+
+def _compile(kernels: Any, folder: Path) -> None:
+    """Compile the kernels, or read them from the folder; damaged files are made anew."""
+    started_at = time.perf_counter()
+    try:
+        kernels.compile_all()
+    except UNREADABLE as error:
+        _logger.warning(
+            "Compiled code in %s is damaged (%s: %s); it is compiled anew.",
+            folder, type(error).__name__, error,
+        )  # fmt: skip
+        for file in [*folder.rglob("*.nbi"), *folder.rglob("*.nbc")]:
+            file.unlink(missing_ok=True)
+        kernels.compile_all()
+    if kernels.present.stats.cache_misses:
+        seconds = time.perf_counter() - started_at
+        _logger.info("The STDP engine was compiled in %.1f s.", seconds)
+        _remove_unused(folder)
+
+
+def _sources() -> list[Path]:
+    here = Path(__file__).parent
+    return [file for name in SOURCES for file in sorted(here.glob(name))]
 
 
 def _cache_folder() -> Path:
     """A folder for the code compiled from these sources, which exists."""
-    here = Path(__file__).parent
-    sources = b"".join(file.read_bytes() for name in SOURCES for file in sorted(here.glob(name)))
-    name = f"optuna-snn-stdp-{hashlib.sha256(sources).hexdigest()[:16]}"
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in _sources()))
+    name = f"{PREFIX}{digest.hexdigest()[:16]}"
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     user = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     parents = [Path(chosen)] if chosen else []
-    for parent in (*parents, here / "__pycache__", Path(user)):
+    for parent in (*parents, Path(__file__).parent / "__pycache__", Path(user)):
         with suppress(OSError):
-            folder = parent / name
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                return folder
-    return Path(tempfile.mkdtemp(prefix=name))
+            return _writable(parent / name)
+    with suppress(OSError):
+        return _writable(_private_folder() / name)
+    return Path(tempfile.mkdtemp(prefix=PREFIX))
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, made if it is missing; OSError where files cannot be made in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        return folder
+
+
+def _private_folder() -> Path:
+    """A folder of this user among the temporary files, the same for all processes.
+
+    Code is run from it, and anybody could have made it: PermissionError if another user owns it,
+    or can write to it.
+    """
+    folder = Path(tempfile.gettempdir()) / f"optuna-snn-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    is_private = stat.S_ISDIR(found.st_mode) and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if not is_private or found.st_uid != os.getuid():
+        raise PermissionError(f"{folder} is not this user's own")
+    return folder
+
+
+def _mark(folder: Path, numba_version: str, cpu: str) -> Path:
+    """The file that says all code is there: for these sources, as Numba knows them, and machine.
+
+    Where it is missing though the code is there, loading waits for its turn, no more.
+    """
+    facts = [numba_version, cpu]
+    facts += [f"{file} {file.stat().st_mtime_ns}" for file in _sources()]
+    return folder / f"{hashlib.sha256('|'.join(facts).encode()).hexdigest()[:16]}.compiled"
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove the folders beside this one that nobody has compiled for or locked for long."""
+    for other in folder.parent.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if other != folder and time.time() - (other / LOCK_FILE).stat().st_mtime > UNUSED_S:
+                shutil.rmtree(other)
 
 
 def _missing(reason: str) -> MissingPackageError:
@@ -127,4 +201,8 @@ def _one_process_at_a_time(folder: Path) -> Iterator[None]:
     with file:
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        finally:  # closing is not enough: a process forked meanwhile has the file open as well
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)

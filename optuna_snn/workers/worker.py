@@ -104,7 +104,14 @@ def run_worker(
         share_interop_threads()
     name = study_name or definition.name
     url = normalise_url(storage or default_storage(name))
-    opened = open_storage(url, grace_s=grace_s, patience_s=patience_s, first_beat=True)
+    opened = open_storage(
+        url,
+        grace_s=grace_s,
+        patience_s=patience_s,
+        # The supervisor has opened it: no misspelt name, but a database that went away since.
+        opening_patience_s=None if parent_pid is None else patience_s,
+        first_beat=True,
+    )
     stop = stop or StopRequest()
     # Else a worker that waits for the database is killed before it can keep its result.
     stop.call_when_asked(partial(opened.patience.hurry, stop.grace_s))

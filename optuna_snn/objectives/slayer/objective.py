@@ -15,11 +15,12 @@ accuracies are asked after each epoch but the last one, when there is nothing to
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from os import PathLike
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import optuna
@@ -29,14 +30,20 @@ from optuna_snn.backends import lava_dl
 from optuna_snn.checkpoints import Checkpoint, first_trial_number
 from optuna_snn.monitor import SpikeMonitor
 from optuna_snn.objectives.datasets import DataSplit
+from optuna_snn.objectives.retrained import Retrained
 from optuna_snn.objectives.search_space import SearchSpace, extremes
 from optuna_snn.objectives.slayer.config import SLAYERConfig, slayer_config
 from optuna_snn.objectives.slayer.course import Course
 from optuna_snn.objectives.slayer.plan import Layer
+from optuna_snn.objectives.slayer.retraining import (
+    refuse_unknown_labels,
+    retrain,
+    retrain_network,
+)
 from optuna_snn.objectives.slayer.setup import SLAYERSetup
 from optuna_snn.objectives.slayer.spaces import checked_slayer_space, suggest_slayer_config
 from optuna_snn.objectives.slayer.training import SLAYERTraining
-from optuna_snn.objectives.spike_inputs import FrameSplit, LabelledSamples
+from optuna_snn.objectives.spike_inputs import FrameSplit
 from optuna_snn.spikes.checks import checked_integer
 from optuna_snn.spikes.limits import PerLayer
 from optuna_snn.spikes.rules import RuleName
@@ -127,7 +134,7 @@ class SLAYERObjective:
         self._defaults = SLAYERConfig() if defaults is None else defaults
         self._seed = None if seed is None else checked_integer("seed", seed, at_least=0)
         for name in ("train", "validation"):
-            _refuse_unknown_labels(split.n_classes, name, getattr(split, name))
+            refuse_unknown_labels(split.n_classes, name, getattr(split, name))
         plan = self._plan_of_largest_kernels()
         self._layers = _watched(plan, layers)
         self._checkpoint = partial(
@@ -229,6 +236,11 @@ class SLAYERObjective:
         course.add(batches, found, trained_at - started_at, perf_counter() - trained_at)
         trial.report(found.accuracy, training.n_epochs_done)
 
+    def retrain(self, params: Mapping[str, Any], seed: int) -> Retrained:
+        """Train what the params of a trial stand for afresh; see `retraining.retrain_network`."""
+        config = slayer_config(params, self._defaults)
+        return retrain_network(config, self._split, setup=self._setup, seed=seed)
+
     def config(self, trial: optuna.trial.FrozenTrial) -> SLAYERConfig:
         """What a finished trial trained; `retrain` takes it."""
         return slayer_config(trial.params, self._defaults)
@@ -240,33 +252,6 @@ class SLAYERObjective:
         }
         largest = slayer_config(kernels, self._defaults)
         return self._setup.plan(largest, self._split.train, self._split.n_classes)
-
-
-def retrain(
-    config: SLAYERConfig,
-    split: DataSplit | FrameSplit,
-    *,
-    setup: SLAYERSetup | None = None,
-    seed: int | None = None,
-) -> float:
-    """Train the configuration afresh on training and validation samples; its test accuracy.
-
-    This is the figure to report for a configuration that was chosen by its validation accuracy.
-    The same seed gives the same result on the same machine; None draws from the system.
-
-    Raises ValueError for kernels that do not fit and labels that are in the test part only,
-    MissingPackageError without lava-dl, TrainingDivergedError as the objective does.
-    """
-    setup = SLAYERSetup() if setup is None else setup
-    samples = split.train_and_validation
-    n_classes = max(split.n_classes, int(samples.labels.max()) + 1)
-    _refuse_unknown_labels(n_classes, "test", split.test)
-    rng = np.random.default_rng(seed)
-    training = SLAYERTraining(config, samples, setup, n_classes=n_classes, rng=rng)
-    for _ in range(config.n_epochs):
-        for _ in training.run_epoch():
-            pass
-    return training.evaluate(split.test).accuracy
 
 
 def _watched(plan: Sequence[Layer], layers: Collection[str] | None) -> tuple[str, ...]:
@@ -281,16 +266,6 @@ def _watched(plan: Sequence[Layer], layers: Collection[str] | None) -> tuple[str
     if not layers:
         raise ValueError("layers names no layer; None takes all but pools.")
     return tuple(layers)
-
-
-def _refuse_unknown_labels(n_classes: int, part: str, samples: LabelledSamples) -> None:
-    """ValueError if samples have labels beyond the outputs of the network."""
-    largest = int(samples.labels.max())
-    if largest >= n_classes:
-        raise ValueError(
-            f"The {part} part has the label {largest}, but the network learns {n_classes} classes "
-            f"(0 to {n_classes - 1}). Draw another split, or drop those samples."
-        )
 
 
 def _trial_rng(seed: int | None, trial_number: int) -> np.random.Generator:

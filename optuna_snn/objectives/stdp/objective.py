@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property, partial
 from time import perf_counter
@@ -20,23 +21,25 @@ from typing import Any
 
 import numpy as np
 import optuna
-from numpy.typing import NDArray
 from optuna.trial import BaseTrial, FixedTrial
 
 from optuna_snn.checkpoints import FOLDER_VARIABLE, Checkpoint, first_trial_number
 from optuna_snn.monitor import SpikeMonitor
-from optuna_snn.objectives.datasets import DataSplit, Samples
-from optuna_snn.objectives.decoders import DecoderName, SpikeTrains, accuracy, predict_all
+from optuna_snn.objectives.datasets import DataSplit
+from optuna_snn.objectives.decoders import DecoderName
+from optuna_snn.objectives.retrained import Retrained
 from optuna_snn.objectives.stdp.engines import EngineChoice, EngineName, chosen_engine
-from optuna_snn.objectives.stdp.networks import Network
+from optuna_snn.objectives.stdp.readout import decode
+from optuna_snn.objectives.stdp.retraining import retrain, retrain_network
 from optuna_snn.objectives.stdp.setup import STDPSetup
 from optuna_snn.objectives.stdp.spaces import (
     SearchSpace,
     STDPConfig,
     checked_space,
+    stdp_config,
     suggest_stdp_config,
 )
-from optuna_snn.objectives.stdp.training import STDPTraining, train_stdp
+from optuna_snn.objectives.stdp.training import STDPTraining
 from optuna_snn.spikes.checks import checked_integer
 from optuna_snn.spikes.limits import PerLayer
 from optuna_snn.spikes.rules import RuleName
@@ -166,6 +169,16 @@ class STDPObjective:
         with self._checkpoint(trial, conditions=self._conditions(config)) as checkpoint:
             return self._run(trial, config, checkpoint)
 
+    def retrain(self, params: Mapping[str, Any], seed: int) -> Retrained:
+        """Train what the params of a trial stand for afresh; see `retraining.retrain_network`."""
+        return retrain_network(
+            stdp_config(params, self._defaults),
+            self._split,
+            setup=self._setup,
+            seed=seed,
+            engine=self._engine,
+        )
+
     def _run(self, trial: BaseTrial, config: STDPConfig, checkpoint: Checkpoint | None) -> float:
         rng = _trial_rng(self._seed, first_trial_number(trial))
         training = STDPTraining(
@@ -233,54 +246,6 @@ class STDPObjective:
         digest = hashlib.sha256(np.ascontiguousarray(self._split.train.images).data)
         digest.update(np.ascontiguousarray(self._split.train.labels).data)
         return digest.hexdigest()
-
-
-def retrain(
-    config: STDPConfig,
-    split: DataSplit,
-    *,
-    setup: STDPSetup | None = None,
-    seed: int | None = None,
-    engine: EngineChoice = "auto",
-) -> float:
-    """Train the configuration afresh on training and validation samples; its test accuracy.
-
-    This is the figure to report for a configuration that was chosen by its validation accuracy.
-    The same seed and engine give the same result on the same machine; None draws from the system.
-    """
-    setup = STDPSetup() if setup is None else setup
-    rng = np.random.default_rng(seed)
-    samples = split.train_and_validation
-    *_, last = train_stdp(config, samples, setup, rng, engine=engine)
-    return decode(last.network, samples, split.test, setup, rng)[config.decoder]
-
-
-def decode(
-    network: Network,
-    labelled: Samples,
-    unseen: Samples,
-    setup: STDPSetup,
-    rng: np.random.Generator,
-) -> dict[DecoderName, float]:
-    """The accuracy of each decoder on `unseen`, fitted to `labelled`; the network stays frozen.
-
-    Of `labelled`, the last setup.n_assign samples are used.
-    """
-    n_assign = len(labelled) if setup.n_assign is None else min(setup.n_assign, len(labelled))
-    predictions = predict_all(
-        _respond(network, labelled.images[-n_assign:], setup, rng),
-        labelled.labels[-n_assign:],
-        _respond(network, unseen.images, setup, rng),
-        n_classes=int(labelled.labels.max()) + 1,
-    )
-    return {name: accuracy(each, unseen.labels) for name, each in predictions.items()}
-
-
-def _respond(
-    network: Network, images: NDArray[np.float32], setup: STDPSetup, rng: np.random.Generator
-) -> SpikeTrains:
-    """The excitatory spikes of the frozen network for images (n_samples, n_pixels)."""
-    return network.respond(images * setup.intensity_hz, n_steps=setup.n_steps, rng=rng)
 
 
 def _trial_rng(seed: int | None, trial_number: int) -> np.random.Generator:

@@ -82,6 +82,7 @@ def open_storage(
     grace_s: int = DEFAULT_GRACE_S,
     max_retry: int = DEFAULT_MAX_RETRY,
     patience_s: float = DEFAULT_PATIENCE_S,
+    opening_patience_s: float | None = None,
     first_beat: bool = False,
 ) -> StudyStorage:
     """Storage for `optuna.create_study(storage=...)`, with heartbeats and retries of dead trials.
@@ -95,8 +96,9 @@ def open_storage(
             heartbeats; what that means is said once in the log.
         grace_s: seconds without a heartbeat after which a running trial is failed and retried.
         max_retry: how often one configuration is tried again after its worker died.
-        patience_s: how long each call is tried again while the storage cannot be reached. To open
-            it, at most OPENING_PATIENCE_S.
+        patience_s: how long each call is tried again while the storage cannot be reached.
+        opening_patience_s: how long opening it is; OPENING_PATIENCE_S unless given, and at most
+            `patience_s`.
         first_beat: whether trials have a heartbeat from their creation on, so that a worker which
             dies while it asks is noticed. Only for trials that `Study.optimize` runs.
 
@@ -109,6 +111,9 @@ def open_storage(
         raise ValueError(f"grace_s must be at least 2 seconds, got {grace_s}.")
     if not patience_s >= 0:
         raise ValueError(f"patience_s must be 0 or more seconds, got {patience_s}.")
+    if opening_patience_s is None:
+        opening_patience_s = OPENING_PATIENCE_S
+    opening_patience_s = min(opening_patience_s, patience_s)
     retry = RetryStaleTrial(max_retry=max_retry)
     full_url = normalise_url(url)
     opened: StudyStorage
@@ -116,14 +121,13 @@ def open_storage(
         opened = open_journal(full_url)
     elif backend_name(full_url) == "grpc":
         opened = open_grpc_proxy(
-            full_url,
-            patience_s=patience_s,
-            opening_patience_s=min(patience_s, OPENING_PATIENCE_S),
+            full_url, patience_s=patience_s, opening_patience_s=opening_patience_s
         )
     else:
         opened = _open_database(
             full_url,
             patience_s=patience_s,
+            opening_patience_s=opening_patience_s,
             first_beat=first_beat,
             heartbeat_interval=max(1, grace_s // BEATS_PER_GRACE),
             grace_period=grace_s,
@@ -133,11 +137,13 @@ def open_storage(
     return opened
 
 
-def _open_database(url: str, *, patience_s: float, **kwargs: Any) -> WorkerStorage:
+def _open_database(
+    url: str, *, patience_s: float, opening_patience_s: float, **kwargs: Any
+) -> WorkerStorage:
     is_file = database_file(url) is not None
     opening = Patience(
         # SQLite waits for its turn by itself, and nothing else about a file passes so soon.
-        0.0 if is_file else min(patience_s, OPENING_PATIENCE_S),
+        0.0 if is_file else opening_patience_s,
         name=f"the storage {shown_storage(url)}",
         is_transient=is_transient,
         describe=lambda error: first_line(error, url) + hint(error),

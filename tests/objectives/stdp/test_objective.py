@@ -18,9 +18,9 @@ from optuna_snn.objectives.stdp.objective import (
     STDPSetup,
     decode,
     retrain,
-    train_stdp,
 )
 from optuna_snn.objectives.stdp.spaces import SearchSpace, STDPConfig
+from optuna_snn.objectives.stdp.training import train_stdp
 from optuna_snn.pruner import SpikeActivityPruner
 from optuna_snn.stored_spikes import spike_report
 

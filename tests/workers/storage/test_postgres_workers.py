@@ -18,10 +18,12 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from optuna_snn.database import Server, start_server, stop_server, temporary_server
-from optuna_snn.workers.storage import connections
+from optuna_snn.workers.errors import RunError
+from optuna_snn.workers.storage import connections, opening
 from optuna_snn.workers.storage.database_errors import StorageError, is_transient
 from optuna_snn.workers.storage.opening import WorkerStorage, open_storage
 from optuna_snn.workers.sweep import sweep
+from optuna_snn.workers.worker import WorkerEnd, run_worker
 from tests.workers.processes import in_processes, open_study
 
 N_TRIALS = 9
@@ -157,6 +159,22 @@ def test_a_server_that_starts_late_is_waited_for(server: Server) -> None:
     start_server(server.data)
     thread.join(timeout=60)
     assert isinstance(opened[0], WorkerStorage)
+
+
+@pytest.mark.slow
+def test_a_supervised_worker_that_starts_while_the_server_is_away_waits_as_in_a_call(
+    server: Server, toy: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = toy("def objective(trial):\n    return trial.suggest_float('x', 0.0, 1.0)\n")
+    monkeypatch.setattr(opening, "OPENING_PATIENCE_S", 0.1)
+    stop_server(server.data)
+    with pytest.raises(RunError, match="cannot be opened"):
+        run_worker(file, storage=server.url, n_trials=1)
+    back = threading.Timer(1.5, start_server, [server.data])
+    back.start()
+    end = run_worker(file, storage=server.url, n_trials=1, parent_pid=os.getppid())
+    back.join()
+    assert end is WorkerEnd.FINISHED
 
 
 def connections_of(engine: sqlalchemy.Engine) -> int:

@@ -1,0 +1,153 @@
+"""Train the best feasible trials of a study again, several times each, with fresh seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import optuna
+
+from optuna_snn.objectives.retrained import Retrainable, Retrained
+from optuna_snn.retraining.results import (
+    Repeat,
+    RetrainedTrial,
+    read_results,
+    save_weights,
+    write,
+)
+from optuna_snn.workers.display.progress import best_trials
+from optuna_snn.workers.errors import RunError
+from optuna_snn.workers.failures import describe_error
+
+__all__ = ["retrain_best"]
+
+PURPOSE = 0x7265747261696E
+"""Keeps the seeds of retraining apart from those of trials with the same seed and number."""
+
+
+def retrain_best(
+    study: optuna.Study,
+    objective: Any,
+    *,
+    top: int,
+    repeats: int,
+    folder: Path,
+    seed: int = 0,
+    resume: bool = False,
+    on_repeat: Callable[[RetrainedTrial, Repeat], None] = lambda trial, repeat: None,
+) -> list[RetrainedTrial]:
+    """Train the `top` best feasible COMPLETE trials `repeats` times each; the best trial first.
+
+    After each training the weights and all results so far are in `folder`, and the study's user
+    attribute ``retrained/<trial>`` says the mean test accuracy, the spread and the repeats. A
+    training that fails is kept with its reason, and the others go on.
+
+    Args:
+        study: The study with its trials.
+        objective: Its objective, which is `Retrainable`.
+        top: How many trials, if there are so many.
+        repeats: How many trainings of each.
+        folder: Where the files go; it is made.
+        seed: With the numbers of trial and repeat it determines the seed of a training.
+        resume: Keep what `folder` already has of the same params and seeds.
+        on_repeat: Called after each training with the trial so far.
+
+    Raises:
+        RunError: a number below 1, an objective without `retrain`, no feasible trial, results
+            that cannot be written or read, or every training failed.
+    """
+    for name, number in (("top", top), ("repeats", repeats)):
+        if number < 1:
+            raise RunError(f"--{name} must be 1 or more, got {number}")
+    if not isinstance(objective, Retrainable):
+        raise RunError(
+            "the objective of this study cannot be retrained: it has no method retrain(params, "
+            "seed) that returns an optuna_snn.objectives.retrained.Retrained"
+        )
+    chosen = best_trials(study.get_trials(deepcopy=False), study.direction.name.lower(), top)
+    if not chosen:
+        raise RunError(
+            f"study {study.study_name!r} has no feasible COMPLETE trial to retrain; run it longer"
+        )
+    known = _finished(folder) if resume else {}
+    results: list[RetrainedTrial] = []
+    for trial in chosen:
+        assert trial.value is not None  # COMPLETE, with one objective value
+        result = RetrainedTrial(trial.number, trial.value, trial.params)
+        for index in range(1, repeats + 1):
+            number_seed = _seed(seed, trial.number, index)
+            repeat = known.get(_key(result, index, number_seed))
+            if repeat is None:
+                repeat = _train(objective, result, index, number_seed, folder)
+            result = replace(result, repeats=(*result.repeats, repeat))
+            _keep(study, folder, [*results, result])
+            on_repeat(result, repeat)
+        results.append(result)
+    if not any(result.test_accuracies for result in results):
+        raise RunError(f"every training failed; the first one: {results[0].repeats[0].error}")
+    return results
+
+
+def _train(
+    objective: Retrainable, trial: RetrainedTrial, index: int, seed: int, folder: Path
+) -> Repeat:
+    started_at = perf_counter()
+    try:
+        found = objective.retrain(trial.params, seed)
+        if not isinstance(found, Retrained):
+            raise TypeError(f"retrain must return a Retrained, got {found!r:.80}")
+    except Exception as error:  # a user's objective may raise anything; all of it means the same
+        reason = describe_error(error)
+        return Repeat(index, seed, perf_counter() - started_at, error=reason)
+    seconds = perf_counter() - started_at
+    name = f"trial-{trial.number}-repeat-{index}.npz"
+    try:
+        save_weights(folder / name, found.weights)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    return Repeat(index, seed, seconds, found.test_accuracy, dict(found.spikes), name)
+
+
+def _keep(study: optuna.Study, folder: Path, results: list[RetrainedTrial]) -> None:
+    try:
+        write(folder, study.study_name, results)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    last = results[-1]
+    study.set_user_attr(
+        f"retrained/{last.number}",
+        {
+            "test_mean": last.mean,
+            "test_spread": last.spread,
+            "n_repeats": len(last.test_accuracies),
+            "validation": last.validation,
+        },
+    )
+
+
+def _seed(seed: int, trial_number: int, index: int) -> int:
+    """A seed of 63 bits for one training, which no trial had."""
+    sequence = np.random.SeedSequence([PURPOSE, seed, trial_number, index])
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _finished(folder: Path) -> dict[object, Repeat]:
+    """The trainings of an earlier call that did not fail and whose weights are there."""
+    return {
+        _key(trial, repeat.index, repeat.seed): repeat
+        for trial in read_results(folder)
+        for repeat in trial.repeats
+        if repeat.weights is not None and (folder / repeat.weights).is_file()
+    }
+
+
+def _key(trial: RetrainedTrial, index: int, seed: int) -> object:
+    return trial.number, tuple(sorted(trial.params.items())), index, seed
+
+
+def _unwritable(folder: Path, error: OSError) -> RunError:
+    return RunError(f"the results cannot be written to {folder} ({error}); name another --folder")

@@ -1,0 +1,57 @@
+"""Retrained trials as a table in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from optuna_snn.retraining.results import RetrainedTrial
+
+__all__ = ["print_retrained"]
+
+
+def print_retrained(
+    console: Console, trials: Sequence[RetrainedTrial], *, metric_name: str
+) -> None:
+    """Print a row for each trial: its value in the study, test accuracy, spikes, failures."""
+    layers = list(dict.fromkeys(name for trial in trials for name in trial.spikes))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("trial", justify="right")
+    table.add_column(f"validation {escape(metric_name)}", justify="right")
+    table.add_column("test accuracy", justify="right")
+    table.add_column("repeats", justify="right")
+    for name in layers:
+        table.add_column(f"spikes {escape(name)}", justify="right")
+    for trial in trials:
+        table.add_row(
+            str(trial.number),
+            f"{trial.validation:.4g}",
+            _accuracy(trial),
+            str(len(trial.test_accuracies)),
+            *(f"{trial.spikes[name]:.4g}" if name in trial.spikes else "-" for name in layers),
+        )
+    console.print(table)
+    for trial in trials:
+        for repeat in trial.repeats:
+            if repeat.error is not None:
+                console.print(
+                    f"trial {trial.number}, repeat {repeat.index} failed: {repeat.error}",
+                    style="yellow",
+                    markup=False,
+                    soft_wrap=True,
+                )
+    console.print(
+        "test accuracy: mean ± standard deviation over repeats, each trained on training and "
+        "validation samples; the validation figure is the best of many and too good",
+        style="dim",
+        soft_wrap=True,
+    )
+
+
+def _accuracy(trial: RetrainedTrial) -> str:
+    if trial.mean is None:
+        return "-"
+    return f"{trial.mean:.4f}" + ("" if trial.spread is None else f" ± {trial.spread:.4f}")

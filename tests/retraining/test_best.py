@@ -1,0 +1,175 @@
+"""The best feasible trials are trained again, and what that gave is kept."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+
+from optuna_snn.retraining import RetrainedTrial, read_results, retrain_best
+from optuna_snn.workers.errors import RunError
+from tests.retraining.toy import Toy, study_of
+
+POINTS = [(0.5, -0.1), (0.9, 0.2), (0.7, -0.1), (0.6, 0.0), (0.3, -0.1)]
+"""The second one is infeasible, though its value is the best."""
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    return study_of(POINTS)
+
+
+def retrain(study: optuna.Study, folder: Path, **options: Any) -> list[RetrainedTrial]:
+    objective = options.pop("objective", Toy())
+    return retrain_best(study, objective, **({"top": 2, "repeats": 3, "folder": folder} | options))
+
+
+def test_the_best_feasible_trials_are_retrained_and_no_infeasible_one(
+    study: optuna.Study, tmp_path: Path
+) -> None:
+    results = retrain(study, tmp_path, top=3)
+    assert [trial.number for trial in results] == [2, 3, 0]
+    assert [trial.validation for trial in results] == [0.7, 0.6, 0.5]
+
+
+def test_a_study_with_fewer_feasible_trials_retrains_all_of_them(
+    study: optuna.Study, tmp_path: Path
+) -> None:
+    assert len(retrain(study, tmp_path, top=10, repeats=1)) == 4
+
+
+def test_each_training_has_a_seed_of_its_own_and_the_same_one_in_another_call(
+    study: optuna.Study, tmp_path: Path
+) -> None:
+    first, again, other = Toy(), Toy(), Toy()
+    retrain(study, tmp_path, objective=first)
+    retrain(study, tmp_path, objective=again)
+    retrain(study, tmp_path, objective=other, seed=1)
+    assert len({seed for _, seed in first.asked}) == 6
+    assert first.asked == again.asked
+    assert not {seed for _, seed in first.asked} & {seed for _, seed in other.asked}
+
+
+def test_mean_spread_and_spikes_are_those_of_the_repeats(
+    study: optuna.Study, tmp_path: Path
+) -> None:
+    best = retrain(study, tmp_path)[0]
+    accuracies = [repeat.test_accuracy for repeat in best.repeats]
+    assert None not in accuracies
+    assert best.mean == pytest.approx(np.mean(accuracies))  # type: ignore[arg-type]
+    assert best.spread == pytest.approx(np.std(accuracies, ddof=1))  # type: ignore[arg-type]
+    assert best.mean is not None and best.mean < best.validation
+    assert best.spikes == {"out": pytest.approx(10 * (0.7 - best.mean))}
+
+
+def test_one_repeat_has_no_spread(study: optuna.Study, tmp_path: Path) -> None:
+    assert retrain(study, tmp_path, repeats=1)[0].spread is None
+
+
+def test_weights_results_and_the_studys_attributes_are_kept(
+    study: optuna.Study, tmp_path: Path
+) -> None:
+    folder = tmp_path / "new" / "folder"
+    results = retrain(study, folder)
+    assert list(read_results(folder)) == results
+    for trial in results:
+        for repeat in trial.repeats:
+            with np.load(folder / f"trial-{trial.number}-repeat-{repeat.index}.npz") as stored:
+                assert trial.params["x"] - stored["w"][0] == repeat.test_accuracy
+    content = json.loads((folder / "results.json").read_text())
+    assert content["study"] == "toy"
+    assert content["trials"][0]["test_mean"] == results[0].mean
+    assert study.user_attrs["retrained/2"] == {
+        "test_mean": results[0].mean,
+        "test_spread": results[0].spread,
+        "n_repeats": 3,
+        "validation": 0.7,
+    }
+    assert not list(folder.glob("*.tmp"))
+
+
+def test_results_are_kept_after_each_training(study: optuna.Study, tmp_path: Path) -> None:
+    seen: list[int] = []
+    retrain(
+        study,
+        tmp_path,
+        on_repeat=lambda trial, repeat: seen.append(
+            sum(len(each.repeats) for each in read_results(tmp_path))
+        ),
+    )
+    assert seen == [1, 2, 3, 4, 5, 6]
+
+
+def test_resume_trains_only_what_is_missing(study: optuna.Study, tmp_path: Path) -> None:
+    before = retrain(study, tmp_path, repeats=2)
+    (tmp_path / "trial-2-repeat-1.npz").unlink()
+    toy = Toy()
+    after = retrain(study, tmp_path, objective=toy, repeats=3, resume=True)
+    assert [(x, index) for x, index in zip([0.7, 0.7, 0.6], [1, 3, 3], strict=True)] == [
+        (x, next(r.index for t in after for r in t.repeats if r.seed == seed))
+        for x, seed in toy.asked
+    ]
+    assert after[1].repeats[:2] == before[1].repeats
+
+
+def test_resume_does_not_take_the_results_of_other_params(
+    study: optuna.Study, tmp_path: Path
+) -> None:
+    retrain(study, tmp_path)
+    toy = Toy()
+    others = study_of([(x - 0.01, silence) for x, silence in POINTS])
+    retrain(others, tmp_path, objective=toy, resume=True)
+    assert len(toy.asked) == 6
+
+
+def test_a_training_that_fails_is_told_and_the_others_go_on(
+    study: optuna.Study, tmp_path: Path
+) -> None:
+    good, bad = retrain(study, tmp_path, objective=Toy(fails_at=0.65))
+    assert (len(good.test_accuracies), bad.test_accuracies, bad.mean) == (3, [], None)
+    assert {repeat.error for repeat in bad.repeats} == {"ArithmeticError: diverged"}
+    assert not (tmp_path / "trial-3-repeat-1.npz").exists()
+
+
+def test_nothing_is_reported_where_every_training_failed(
+    study: optuna.Study, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match=r"every training failed; the first one: Arithm.*diverged"):
+        retrain(study, tmp_path, objective=Toy(fails_at=math.inf))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"top": 0}, "--top must be 1 or more, got 0"),
+        ({"repeats": 0}, "--repeats must be 1 or more, got 0"),
+        ({"objective": lambda trial: 0.0}, r"no method retrain\(params, seed\)"),
+    ],
+)
+def test_wrong_options_are_refused(
+    study: optuna.Study, tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RunError, match=message):
+        retrain(study, tmp_path, **options)
+
+
+def test_a_study_without_a_feasible_trial_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="study 'toy' has no feasible COMPLETE trial"):
+        retrain(study_of([(0.9, 0.2)]), tmp_path)
+
+
+def test_damaged_results_are_named(study: optuna.Study, tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text("{}")
+    with pytest.raises(RunError, match=r"results\.json holds no results"):
+        retrain(study, tmp_path, resume=True)
+
+
+def test_a_folder_that_cannot_be_written_is_named(study: optuna.Study, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="name another --folder"):
+        retrain(study, tmp_path / "file")

@@ -1,0 +1,63 @@
+"""`optuna-snn retrain` on a study in its database."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import optuna
+import pytest
+
+from optuna_snn.cli import main
+from optuna_snn.retraining import read_results
+
+STUDY_FILE = """
+from tests.retraining.toy import Toy
+direction = "maximize"
+metric_name = "accuracy"
+objective = Toy()
+"""
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The database of a run of study file toy.py in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OPTUNA_SNN_STORAGE", raising=False)
+    Path("toy.py").write_text(STUDY_FILE)
+    study = optuna.create_study(direction="maximize", study_name="toy", storage="sqlite:///toy.db")
+    from tests.retraining.toy import Toy
+
+    for x, silence in ((0.5, -0.1), (0.9, 0.2), (0.7, -0.1)):
+        study.enqueue_trial({"x": x, "silence": silence})
+    study.optimize(Toy(), n_trials=3)
+    study.set_metric_names(["accuracy"])
+    return tmp_path / "toy.db"
+
+
+def test_the_command_reports_test_accuracy_beside_the_validation_figure(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["retrain", "toy.py", "--top", "1", "--repeats", "2"]) == 0
+    printed = capsys.readouterr().out
+    folder = database.parent / "toy-retrained"
+    (trial,) = read_results(folder)
+    assert (trial.number, len(trial.repeats)) == (2, 2)
+    row = rf"2\s+0\.7\s+{trial.mean:.4f} ± {trial.spread:.4f}\s+2\s+{trial.spikes['out']:.4g}"
+    assert re.search(row, printed)
+    assert "validation accuracy" in printed and "results.json" in printed
+    stored = optuna.load_study(study_name="toy", storage=f"sqlite:///{database}")
+    assert stored.user_attrs["retrained/2"]["test_mean"] == trial.mean
+
+
+def test_the_command_says_in_one_line_what_is_wrong(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["retrain", "toy.py", "--top", "0"]) == 2
+    assert capsys.readouterr().err == "error: --top must be 1 or more, got 0\n"
+
+
+def test_another_folder_takes_results_and_weights(database: Path) -> None:
+    main(["retrain", "toy.py", "--top", "1", "--repeats", "1", "--folder", "elsewhere"])
+    names = sorted(path.name for path in Path("elsewhere").iterdir())
+    assert names == ["results.json", "trial-2-repeat-1.npz"]
