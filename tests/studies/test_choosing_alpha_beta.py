@@ -36,7 +36,7 @@ def test_a_dead_network_is_trained_to_its_end_and_the_replay_would_have_stopped_
     study.optimize(definition.objective, n_trials=1)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"]
     (recorded,) = replay(study).trials
-    assert (recorded.verdict.is_stopped, recorded.samples_spent) == (False, 600)
+    assert (recorded.verdict.is_stopped, recorded.samples_spent) == (False, 3000)
     (stopped,) = replay(study, rule="sequential").trials
     assert (stopped.verdict.is_stopped, stopped.samples_spent) == (True, 48)
     constraints = study.trials[0].constraints
