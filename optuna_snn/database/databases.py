@@ -19,7 +19,8 @@ from optuna_snn.workers.storage.opening import normalise_url, shown_url
 __all__ = ["DatabaseUsage", "create_database", "database_usage", "drop_database"]
 
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-"""Names that need no quotes; 63 characters is PostgreSQL's limit."""
+"""Names that need quotes only where they are words of SQL (order, limit); 63 characters is
+PostgreSQL's limit."""
 
 CONNECT_TIMEOUT_S = 10
 
@@ -43,7 +44,7 @@ def create_database(url: str, name: str) -> str:
     _check_name(name)
     with _connection(url) as connection:
         # template0: nobody is ever connected to it, which would block the copy.
-        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0")
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE template0')
     return make_url(normalise_url(url)).set(database=name).render_as_string(hide_password=False)
 
 
@@ -55,7 +56,7 @@ def drop_database(url: str, name: str) -> None:
     """
     _check_name(name)
     with _connection(url) as connection:
-        connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 def database_usage(url: str) -> list[DatabaseUsage]:

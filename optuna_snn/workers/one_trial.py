@@ -13,7 +13,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ def run_trial(
     stop: StopRequest,
     *,
     limit_s: float | None,
+    waited_s: Callable[[], float],
     late_file: Path,
 ) -> None:
     """Ask, train and tell one trial.
@@ -57,12 +58,13 @@ def run_trial(
         definition: has the objective.
         stop: may interrupt the objective.
         limit_s: seconds that the objective may take, None for no limit.
+        waited_s: see `Patience.waited_s`; that time does not count.
         late_file: where a result is kept that comes too late.
 
     Raises:
         RunError: the objective needs a package that is not installed, or the database is lost.
     """
-    _OneTrial(study, definition, stop, limit_s, late_file).run()
+    _OneTrial(study, definition, stop, limit_s, waited_s, late_file).run()
 
 
 class _OneTrial:
@@ -72,12 +74,14 @@ class _OneTrial:
         definition: StudyFile,
         stop: StopRequest,
         limit_s: float | None,
+        waited_s: Callable[[], float],
         late_file: Path,
     ) -> None:
         self._study = study
         self._definition = definition
         self._stop = stop
         self._limit_s = limit_s
+        self._waited_s = waited_s
         self._late_file = late_file
         self._number = -1
         self._value: object = None
@@ -113,7 +117,7 @@ class _OneTrial:
         self._number = trial.number
         try:
             trial.set_user_attr(WORKER_KEY, this_worker())
-            with self._stop.interrupting(self._limit_s):
+            with self._stop.interrupting(self._limit_s, self._waited_s):
                 value = self._definition.objective(trial)
         except optuna.TrialPruned:
             self._result = "pruned"

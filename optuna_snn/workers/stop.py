@@ -14,7 +14,8 @@ Asking again makes it more urgent:
 Whether the time of a trial is over is watched by the same alarm (SIGALRM and the real-time timer,
 both given back afterwards), since a process has only one. Python runs signal handlers between
 bytecodes of the main thread: a call into C that does not return is interrupted by nobody but a
-supervisor, which kills the worker.
+supervisor, which kills the worker. The time that a trial waits for a database that is away is not
+its own, and does not count.
 """
 
 from __future__ import annotations
@@ -108,6 +109,7 @@ class StopRequest:
         self._level = 0
         self._interrupt_at = math.inf
         self._limit_at = math.inf
+        self._put_off_s: Callable[[], float] = lambda: 0.0
         self._may_interrupt = False
         self._callback: Callable[[], None] | None = None
         # Held by other threads alone, and by the main thread where it closes the window.
@@ -166,13 +168,17 @@ class StopRequest:
                 signal.signal(number, handler)
 
     @contextmanager
-    def interrupting(self, limit_s: float | None = None) -> Iterator[None]:
+    def interrupting(
+        self, limit_s: float | None = None, waited_s: Callable[[], float] | None = None
+    ) -> Iterator[None]:
         """Let the block be interrupted: by a request that is due, or when its time is over.
 
         A request that came before the block raises at once: nothing has been begun.
 
         Args:
             limit_s: seconds after which the block is interrupted, None for no limit.
+            waited_s: a growing number of seconds; what it grows by within the block, the limit is
+                put off. Called in signal handlers.
 
         Raises:
             StopRequested: somebody asked to stop, and the grace time is over.
@@ -191,6 +197,8 @@ class StopRequest:
         begin = time.monotonic()
         handler = signal.signal(signal.SIGALRM, self._on_alarm)
         remaining_s, interval_s = signal.setitimer(signal.ITIMER_REAL, 0.0)
+        waited_before_s = 0.0 if waited_s is None else waited_s()
+        self._put_off_s = lambda: 0.0 if waited_s is None else waited_s() - waited_before_s
         self._limit_at = math.inf if limit_s is None else begin + limit_s
         self._may_interrupt = True
         try:
@@ -232,9 +240,12 @@ class StopRequest:
         if now >= self._interrupt_at:
             self._may_interrupt = False
             raise StopRequested
-        if now >= self._limit_at:
+        limit_at = self._limit_at + self._put_off_s()
+        if now >= limit_at:
             self._may_interrupt = False
             raise TrialTimeLimit
-        next_at = min(self._interrupt_at, self._limit_at)
+        next_at = min(self._interrupt_at, limit_at)
         if next_at < math.inf:
-            signal.setitimer(signal.ITIMER_REAL, max(SOON_S, next_at - now))
+            # A limit that is put off again and again is not looked at more often than POLL_S.
+            soon_s = SOON_S if now < self._limit_at else POLL_S
+            signal.setitimer(signal.ITIMER_REAL, max(soon_s, next_at - now))

@@ -181,6 +181,7 @@ class _Worker:
             self.definition,
             self.stop,
             limit_s=self.trial_timeout_s,
+            waited_s=self.storage.patience.waited_s,
             late_file=self.late_file,
         )
 

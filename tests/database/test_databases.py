@@ -42,10 +42,17 @@ def test_a_url_without_a_driver_means_psycopg2(server: Server) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Upper", "a-b", "1a", 'x"; DROP', "a" * 64])
-def test_names_that_need_quotes_are_refused(name: str) -> None:
+def test_names_of_other_characters_are_refused(name: str) -> None:
     for act in (create_database, drop_database):
         with pytest.raises(ValueError, match="the database name must be"):
             act("postgresql://nowhere/x", name)
+
+
+def test_a_database_may_be_called_like_a_word_of_sql(server: Server) -> None:
+    url = create_database(server.url, "limit")
+    assert "limit" in {usage.name for usage in database_usage(url)}
+    drop_database(server.url, "limit")
+    assert "limit" not in {usage.name for usage in database_usage(server.url)}
 
 
 def test_a_server_that_does_not_answer_is_one_line(server: Server) -> None:

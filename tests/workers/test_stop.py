@@ -118,6 +118,21 @@ def test_an_objective_whose_time_is_over_is_interrupted() -> None:
         pass
 
 
+def test_the_time_that_an_objective_waits_for_a_database_is_not_its_own() -> None:
+    waited_s = 1000.0  # in earlier blocks
+    began = time.monotonic()
+    with pytest.raises(TrialTimeLimit), StopRequest().interrupting(0.1, lambda: waited_s):
+        waited_s += 0.5
+        time.sleep(LONG_S)
+    assert time.monotonic() - began >= 0.6
+
+    def waits() -> float:
+        return time.monotonic() - began  # all the time
+
+    with StopRequest().interrupting(0.1, waits):
+        time.sleep(0.5)
+
+
 def test_an_objective_that_catches_exceptions_does_not_outlive_its_time() -> None:
     with pytest.raises(TrialTimeLimit), StopRequest().interrupting(0.1):
         while True:

@@ -75,7 +75,9 @@ def _late_words(outcome: RunOutcome) -> str:
 
 
 def _next_step(outcome: RunOutcome) -> str:
-    more = "--n-trials with a larger number continues it, --new begins anew"
+    is_file = database_file(outcome.url) is not None
+    anew = "--new" if is_file else "another --study-name"
+    more = f"--n-trials with a larger number continues it, {anew} begins anew"
     match outcome.end:
         case RunEnd.BUDGET_MET if outcome.n_new == 0:
             return f"nothing was left to do: {more}"

@@ -88,6 +88,9 @@ class Patience:
         self._ended: float | None = None
         self._has_given_up = False
         self._hurried_until = math.inf
+        # Of the main thread, which alone sets and reads them.
+        self._waited_s = 0.0
+        self._call_began: float | None = None
 
     @property
     def is_repeating(self) -> bool:
@@ -100,6 +103,16 @@ class Patience:
             if self._began is not None and self._lasted() >= SHORTEST_OUTAGE_S:
                 return True
             return self._ended is not None and time.monotonic() - self._ended < seconds
+
+    def waited_s(self) -> float:
+        """Seconds that the main thread has waited for the storage so far, in it and its handlers.
+
+        A call of ordinary length is no waiting.
+        """
+        if self._call_began is None:
+            return self._waited_s
+        lasts_s = time.monotonic() - self._call_began
+        return self._waited_s + (lasts_s if lasts_s >= SHORTEST_OUTAGE_S else 0.0)
 
     def hurry(self, seconds: float) -> None:
         """From now on no call waits for longer than `seconds`; safe in a signal handler."""
@@ -119,11 +132,16 @@ class Patience:
         """
         if self._thread.inside:
             return attempt()
+        is_main = threading.current_thread() is threading.main_thread()
         self._thread.inside, self._thread.n_failed = True, 0
+        if is_main:
+            self._call_began = time.monotonic()
         try:
             return self._persist(attempt, self.seconds if seconds is None else seconds)
         finally:
             self._thread.inside, self._thread.n_failed = False, 0
+            if is_main:
+                self._waited_s, self._call_began = self.waited_s(), None
 
     def _persist(self, attempt: Callable[[], T], seconds: float) -> T:
         began, pause_s = time.monotonic(), FIRST_PAUSE_S

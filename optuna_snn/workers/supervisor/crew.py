@@ -51,6 +51,8 @@ class Crew:
         note: shows a remark.
         report_death: called with the name of a worker that died, and how; stores it in its trial.
         fail_trial: called with the number of a trial, which it ends as FAIL, and the reason.
+        away_s: seconds for which the database has been away since a local time: a trial that waits
+            for it does not hang.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class Crew:
         note: Callable[[str], None],
         report_death: Callable[[str, str], None],
         fail_trial: Callable[[int, str], None],
+        away_s: Callable[[datetime], float],
     ) -> None:
         self._slots = list(slots)
         self._trial_timeout_s = trial_timeout_s
         self._note = note
         self._report_death = report_death
         self._fail_trial = fail_trial
+        self._away_s = away_s
 
     @property
     def slots(self) -> list[Slot]:
@@ -156,7 +160,9 @@ class Crew:
         if self._trial_timeout_s is None or trial.datetime_start is None:
             return False
         age_s = (datetime.now() - trial.datetime_start).total_seconds()
-        return age_s > self._trial_timeout_s + KILL_AFTER_S
+        if age_s <= self._trial_timeout_s + KILL_AFTER_S:
+            return False
+        return age_s - self._away_s(trial.datetime_start) > self._trial_timeout_s + KILL_AFTER_S
 
     def _kill_hanging(self, index: int, slot: Slot, trial: FrozenTrial) -> None:
         assert self._trial_timeout_s is not None

@@ -34,6 +34,12 @@ READ_AT_LEAST_EVERY_S = 5.0
 AWAY_AFTER_S = 5.0
 """A call that takes longer is told to the user. A busy SQLite file answers within a second."""
 
+WAITING_AFTER_S = 1.0
+"""Nobody is blamed for the time of a call that takes longer."""
+
+MAX_OUTAGES = 1000
+"""So many are remembered: of the last hour and more, where every call is slow."""
+
 
 class StudyWatch:
     """Watches a study while the block lasts; the last progress is always at hand.
@@ -62,6 +68,7 @@ class StudyWatch:
         self._error: BaseException | None = None
         self._has_closed = threading.Event()
         self._busy_since: datetime | None = None
+        self._outages: tuple[tuple[datetime, datetime], ...] = ()
         # A daemon: a database that never comes back must not keep the process.
         self._thread = threading.Thread(target=self._run, name="study-watch", daemon=True)
 
@@ -97,6 +104,17 @@ class StudyWatch:
             return None
         return since
 
+    def away_s(self, since: datetime) -> float:
+        """Seconds for which the database has not answered, of those since local time `since`."""
+        busy_since, outages = self._busy_since, self._outages
+        if busy_since is not None:
+            outages += ((busy_since, datetime.now()),)
+        return sum(
+            max(0.0, (end - max(begin, since)).total_seconds())
+            for begin, end in outages
+            if (end - begin).total_seconds() >= WAITING_AFTER_S
+        )
+
     def run_soon(self, errand: Callable[[], None]) -> None:
         """Let the thread call `errand`, which waits for the database, after those before it."""
         self._errands.put(errand)
@@ -127,10 +145,13 @@ class StudyWatch:
     def _in_database(self, work: Callable[[], None]) -> float:
         """Do `work`, and return how long it took in seconds."""
         begin = time.monotonic()
-        self._busy_since = datetime.now()
+        busy_since = self._busy_since = datetime.now()
         work()
+        took_s = time.monotonic() - begin
+        if took_s >= WAITING_AFTER_S:
+            self._outages = (*self._outages[1 - MAX_OUTAGES :], (busy_since, datetime.now()))
         self._busy_since = None
-        return time.monotonic() - begin
+        return took_s
 
     def _do_errands_and_read(self) -> None:
         while not self._errands.empty():

@@ -202,6 +202,7 @@ class SupervisedRun:
             fail_trial=lambda number, reason: watch.run_soon(
                 partial(fail_trial, self.study, self.storage, number, reason)
             ),
+            away_s=watch.away_s,
         )
 
     def _command(self) -> list[str]:

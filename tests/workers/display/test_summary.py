@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -87,6 +88,17 @@ def test_the_summary_says_how_to_go_on(end: RunEnd, n_new: int, words: str) -> N
     print_summary(target, outcome(study_of(), end, n_new, "Boom [x]"), figure="none")
     assert words in printed(target)
     assert "No feasible trial yet" in printed(target)
+
+
+def test_the_summary_offers_no_new_file_where_a_server_keeps_the_study() -> None:
+    for url, words in {
+        "sqlite:///runs/toy.db": "--new begins anew",
+        "postgresql+psycopg2://me:secret@host/db": "another --study-name begins anew",
+    }.items():
+        target = console()
+        ended = replace(outcome(study_of(), RunEnd.BUDGET_MET), url=url)
+        print_summary(target, ended, figure="none")
+        assert f"continues it, {words}" in printed(target)
 
 
 def test_the_summary_names_the_signal_that_stopped_the_run() -> None:

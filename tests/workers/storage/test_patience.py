@@ -13,7 +13,7 @@ import pytest
 
 from optuna_snn.workers.storage import patience as module
 from optuna_snn.workers.storage.database_errors import StorageError, StorageLostError
-from optuna_snn.workers.storage.patience import Patience, repeat_calls
+from optuna_snn.workers.storage.patience import SHORTEST_OUTAGE_S, Patience, repeat_calls
 
 
 class Away(Exception):
@@ -259,6 +259,31 @@ def test_threads_share_what_is_known_of_an_outage() -> None:
     is_away.clear()
     thread.join()
     assert patience.call(lambda: "answer") == "answer"
+
+
+def test_the_time_that_the_main_thread_waits_is_counted_and_no_short_call(clock: Clock) -> None:
+    patience = patient()
+    during: list[float] = []
+
+    def slow() -> None:
+        clock.now += 8.0
+        during.append(patience.waited_s())
+
+    def interrupted() -> None:
+        clock.now += 2.0
+        raise KeyboardInterrupt
+
+    patience.call(slow)
+    assert (during, patience.waited_s()) == ([8.0], 8.0)
+    with pytest.raises(KeyboardInterrupt):
+        patience.call(interrupted)
+    assert patience.waited_s() == 10.0
+    patience.call(lambda: clock.sleep(SHORTEST_OUTAGE_S / 2))
+    thread = threading.Thread(target=lambda: patience.call(lambda: clock.sleep(60.0)))
+    thread.start()
+    thread.join()
+    clock.now += 100.0
+    assert patience.waited_s() == 10.0
 
 
 def test_a_wrapped_method_keeps_its_name_and_words() -> None:

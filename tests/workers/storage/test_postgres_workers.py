@@ -172,8 +172,10 @@ def test_a_supervised_worker_that_starts_while_the_server_is_away_waits_as_in_a_
         run_worker(file, storage=server.url, n_trials=1)
     back = threading.Timer(1.5, start_server, [server.data])
     back.start()
-    end = run_worker(file, storage=server.url, n_trials=1, parent_pid=os.getppid())
-    back.join()
+    try:
+        end = run_worker(file, storage=server.url, n_trials=1, parent_pid=os.getppid())
+    finally:
+        back.join()  # else it would start a server whose folder the fixture has removed
     assert end is WorkerEnd.FINISHED
 
 

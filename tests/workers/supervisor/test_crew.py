@@ -33,6 +33,7 @@ class Records:
         self.notes: list[str] = []
         self.deaths: list[tuple[str, str]] = []
         self.failed: list[tuple[int, str]] = []
+        self.away_s = 0.0
         self.crew: Crew | None = None
 
     def start(self, *codes: str, trial_timeout_s: float | None = None) -> Crew:
@@ -48,6 +49,7 @@ class Records:
             note=self.notes.append,
             report_death=lambda worker, reason: self.deaths.append((worker, reason)),
             fail_trial=lambda number, reason: self.failed.append((number, reason)),
+            away_s=lambda since: min(self.away_s, (datetime.now() - since).total_seconds()),
         )
         return self.crew
 
@@ -127,6 +129,17 @@ def test_a_worker_that_hangs_beyond_the_time_limit_is_killed_and_its_trial_fails
     assert pid is not None
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_trial_that_waits_for_the_database_does_not_hang(records: Records) -> None:
+    crew = records.start(SLEEP, trial_timeout_s=30.0)
+    waiting = trial(5, TrialState.RUNNING, crew.slots[0].pid, age_s=500.0)
+    records.away_s = 470.0
+    crew.tend(progress(waiting))
+    assert records.failed == []
+    records.away_s = 440.0
+    crew.tend(progress(waiting))
+    assert [number for number, _ in records.failed] == [5]
 
 
 def test_without_a_time_limit_a_trial_may_take_as_long_as_it_likes(records: Records) -> None:

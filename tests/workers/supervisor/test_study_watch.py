@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import optuna
@@ -93,6 +94,27 @@ def test_while_the_database_is_away_the_last_progress_is_at_hand_and_the_outage_
         assert watch.finish(60)
         assert done == ["errand"]
         assert watch.away_since is None
+
+
+def test_the_time_for_which_the_database_was_away_is_known_for_any_beginning(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study_watch, "WAITING_AFTER_S", 0.4)
+    begin = datetime.now()
+    with database.watch() as watch:
+        until(lambda: database.n_reads >= 3)
+        assert watch.away_s(begin) == 0.0
+        database.is_there.clear()
+        until(lambda: watch.away_s(begin) >= 0.4)
+        middle = datetime.now()
+        time.sleep(0.2)
+        n_reads = database.n_reads
+        database.is_there.set()
+        until(lambda: database.n_reads > n_reads + 1)
+        end = datetime.now()
+        assert 0.6 <= watch.away_s(begin) <= (end - begin).total_seconds()
+        assert 0.2 <= watch.away_s(middle) <= (end - middle).total_seconds()
+        assert watch.away_s(end) == 0.0
 
 
 def test_the_last_reading_is_after_the_last_errand(
