@@ -76,7 +76,8 @@ def load() -> Any:
             else:
                 with _one_process_at_a_time(folder):
                     _compile(kernels, folder)
-                    mark.touch()
+            with suppress(OSError):  # a full disk: nothing is lost but the mark
+                mark.touch()  # each time, which tells that the folder is in use
             _kernels = kernels
         return _kernels
 
@@ -171,10 +172,11 @@ def _mark(folder: Path, numba_version: str, cpu: str) -> Path:
 
 
 def _remove_unused(folder: Path) -> None:
-    """Remove the folders beside this one that nobody has compiled for or locked for long."""
+    """Remove the folders beside this one whose code nobody has loaded for long."""
     for other in folder.parent.glob(f"{PREFIX}*"):
         with suppress(OSError):
-            if other != folder and time.time() - (other / LOCK_FILE).stat().st_mtime > UNUSED_S:
+            used_at = max(file.stat().st_mtime for file in (other, *other.iterdir()))
+            if other != folder and time.time() - used_at > UNUSED_S:
                 shutil.rmtree(other)
 
 

@@ -92,8 +92,8 @@ def learn(
     seeds: (n_samples,) each determines the draws between neurons at their thresholds, and may be
            that of the sample's input spikes
 
-    Raises ValueError for a batch_size below 1, other numbers of seeds, and spikes of inputs that
-    the weights do not have.
+    Raises ValueError for a batch_size below 1, other numbers of seeds, weights and thresholds
+    that disagree, lists that are not as `SpikeLists` says, and inputs that the weights lack.
     """
     after = _copied(learned)
     return after, _present(rules, after, spikes, True, batch_size, seeds, reads_peaks)
@@ -124,8 +124,9 @@ def _present(
     reads_peaks: bool,
 ) -> Presented:
     """What is presented; with `learns`, net is written to."""
-    n_inputs, n = net.weights.shape
-    n_samples, n_steps = _checked(spikes, seeds, n_inputs)
+    n_inputs, n = _checked_shape(net)
+    spikes = _checked(spikes, seeds, n_inputs)
+    n_samples, n_steps = spikes.first.shape[0], spikes.first.shape[1] - 1
     if n_at_once < 1:
         raise ValueError(f"Need batch_size >= 1, got {n_at_once}.")
     n_inhibitory = np.zeros(n_samples, np.int64)
@@ -147,17 +148,38 @@ def _present(
     return Presented(winners, n_inhibitory, peaks if reads_peaks else None)
 
 
-def _checked(spikes: SpikeLists, seeds: Seeds, n_inputs: int) -> tuple[int, int]:
-    """The numbers of samples and steps; ValueError for what the kernels cannot index."""
-    n_samples, n_steps = spikes.first.shape[0], spikes.first.shape[1] - 1
-    if np.shape(seeds) != (n_samples,):
-        raise ValueError(f"Need a seed for each of {n_samples} samples, got {np.shape(seeds)}.")
-    lowest, highest = spikes.inputs.min(initial=0), spikes.inputs.max(initial=0)
+def _checked_shape(net: LearnedState) -> tuple[int, int]:
+    """The numbers of inputs and neurons; ValueError where weights and thresholds disagree."""
+    if net.weights.ndim != 2 or net.theta_mv.shape != net.weights.shape[1:]:
+        raise ValueError(
+            "Need weights (n_inputs, n) and theta_mv (n,), got shapes "
+            f"{net.weights.shape} and {net.theta_mv.shape}."
+        )
+    return net.weights.shape
+
+
+def _checked(spikes: SpikeLists, seeds: Seeds, n_inputs: int) -> SpikeLists:
+    """The spikes in the kernels' types; ValueError for what these would index out of bounds."""
+    if spikes.first.ndim != 2 or spikes.first.shape[1] < 2 or spikes.inputs.ndim != 1:
+        raise ValueError(
+            "Need first (n_samples, n_steps + 1) and inputs (n_spikes,), got shapes "
+            f"{spikes.first.shape} and {spikes.inputs.shape}."
+        )
+    first = np.ascontiguousarray(spikes.first, dtype=np.int64)
+    inputs = np.ascontiguousarray(spikes.inputs, dtype=np.int32)
+    if np.shape(seeds) != first.shape[:1]:
+        raise ValueError(f"Need a seed for each of {len(first)} samples, got {np.shape(seeds)}.")
+    lowest, highest = inputs.min(initial=0), inputs.max(initial=0)
     if lowest < 0 or highest >= n_inputs:
         raise ValueError(
             f"Inputs of spikes must be in 0 to {n_inputs - 1}, got {lowest} to {highest}."
         )
-    return n_samples, n_steps
+    if np.any(np.diff(first, axis=1) < 0):
+        raise ValueError("Spikes must be listed step after step, but first falls in a sample.")
+    begin, end = first.min(initial=0), first.max(initial=0)
+    if begin < 0 or end > len(inputs):
+        raise ValueError(f"Need first in 0 to {len(inputs)} spikes, got {begin} to {end}.")
+    return SpikeLists(first, inputs)
 
 
 def _copied(learned: LearnedState) -> LearnedState:

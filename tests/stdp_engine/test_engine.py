@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -156,3 +157,39 @@ def test_what_cannot_be_presented_is_refused(change: dict[str, object], message:
     options = {"batch_size": 1, "seeds": seeds(3)} | change
     with pytest.raises(ValueError, match=message):
         stdp_engine.learn(reference.rules(LIVELY), new(LIVELY), spikes, **options)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"first": lambda first: first + 10**6}, r"Need first in 0 to \d+ spikes, got 0 to 1\d+"),
+        ({"first": lambda first: first - 1}, "Need first in 0 to .* got -1"),
+        ({"first": lambda first: first[:, ::-1]}, "step after step, but first falls"),
+        ({"first": lambda first: first[:, :1]}, r"n_steps \+ 1\).*got shapes \(3, 1\)"),
+        ({"inputs": lambda inputs: inputs[:, None]}, r"inputs \(n_spikes,\)"),
+    ],
+)
+def test_lists_that_would_be_read_out_of_bounds_are_refused(
+    change: dict[str, Callable[[np.ndarray], np.ndarray]], message: str
+) -> None:
+    spikes = input_spikes(3)
+    spikes = spikes._replace(**{k: edit(getattr(spikes, k)) for k, edit in change.items()})
+    with pytest.raises(ValueError, match=message):
+        stdp_engine.respond(reference.rules(LIVELY), new(LIVELY), spikes, seeds=seeds(3))
+
+
+def test_weights_and_thresholds_of_other_numbers_of_neurons_are_refused() -> None:
+    state = new(LIVELY)._replace(theta_mv=np.zeros(7, np.float32))
+    with pytest.raises(ValueError, match=r"got shapes \(30, 8\) and \(7,\)"):
+        stdp_engine.respond(reference.rules(LIVELY), state, input_spikes(3), seeds=seeds(3))
+
+
+def test_lists_of_other_types_and_layouts_are_taken_as_they_are_meant() -> None:
+    rules, spikes = reference.rules(LIVELY), input_spikes(3)
+    other = SpikeLists(
+        np.asfortranarray(spikes.first.astype(np.int32)), spikes.inputs.astype(np.int64)
+    )
+    ours, theirs = (
+        stdp_engine.respond(rules, new(LIVELY), each, seeds=seeds(3)) for each in (spikes, other)
+    )
+    assert np.array_equal(ours.winners, theirs.winners)
