@@ -35,7 +35,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 __all__ = [
+    "ALL_DECODERS",
     "DECODERS",
+    "NO_CLASS",
     "DecoderName",
     "NeuronClasses",
     "NgramVotes",
@@ -49,8 +51,11 @@ __all__ = [
     "predict_proportion_weighting",
 ]
 
-DecoderName = Literal["all_activity", "proportion_weighting", "2gram", "3gram"]
-DECODERS: tuple[DecoderName, ...] = get_args(DecoderName)
+DecoderName = Literal["all_activity", "proportion_weighting", "2gram", "3gram", "log", "svm"]
+ALL_DECODERS: tuple[DecoderName, ...] = get_args(DecoderName)
+"""The last two are classifiers of spike counts, see `classifiers`."""
+DECODERS: tuple[DecoderName, ...] = ("all_activity", "proportion_weighting", "2gram", "3gram")
+"""Those of this file."""
 NGRAM_LENGTHS: Mapping[DecoderName, int] = {"2gram": 2, "3gram": 3}
 
 NO_CLASS = -1

@@ -11,12 +11,16 @@ from optuna_snn.objectives.slayer.spaces import (
 from optuna_snn.objectives.stdp.spaces import (
     EXPERIMENT_1_AS_RUN,
     EXPERIMENT_1_RELEASED,
+    EXPERIMENT_2_AS_RUN,
+    EXPERIMENT_2_RELEASED,
     STDP_DIGITS,
 )
 
 __all__ = [
     "EXPERIMENT_1_AS_RUN",
     "EXPERIMENT_1_RELEASED",
+    "EXPERIMENT_2_AS_RUN",
+    "EXPERIMENT_2_RELEASED",
     "EXPERIMENT_3_AS_RUN",
     "EXPERIMENT_3_RELEASED",
     "EXPERIMENT_4_AS_RUN",

@@ -10,7 +10,7 @@ Numbers of a rule are float32, since a float64 beside float32 arrays would widen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,11 +25,15 @@ Generators = NDArray[np.uint64]
 
 __all__ = [
     "Activity",
+    "DistanceActivity",
+    "DistanceRules",
     "LearnedState",
     "Presented",
     "Rules",
     "SpikeLists",
     "at_rest",
+    "distance_at_rest",
+    "make_distance_rules",
     "make_rules",
 ]
 
@@ -55,6 +59,34 @@ class Rules(NamedTuple):
     nu_pre: np.float32
     nu_post: np.float32
     norm: np.float32
+
+
+class DistanceRules(NamedTuple):
+    """The same of the network with inhibition by distance.
+
+    reset_steps: everything but what was learnt is at rest again after so many steps
+    """
+
+    e_rest_mv: np.float32
+    e_thresh_mv: np.float32
+    e_reset_mv: np.float32
+    e_decay: np.float32
+    e_refrac_steps: np.int32
+    theta_plus_mv: np.float32
+    theta_decay: np.float32
+    i_rest_mv: np.float32
+    i_thresh_mv: np.float32
+    i_reset_mv: np.float32
+    i_decay: np.float32
+    i_refrac_steps: np.int32
+    strength_exc_mv: np.float32
+    strength_inh_mv: np.float32
+    in_trace_decay: np.float32
+    e_trace_decay: np.float32
+    nu_pre: np.float32
+    nu_post: np.float32
+    norm: np.float32
+    reset_steps: np.int32
 
 
 class LearnedState(NamedTuple):
@@ -110,6 +142,25 @@ class Activity(NamedTuple):
     n_winners: Int32s
 
 
+class DistanceActivity(NamedTuple):
+    """The same of the network with inhibition by distance.
+
+    v_e, v_i:           (b, n) membrane potentials
+    open_e, open_i:     (b, n) the step from which a neuron takes input, 0 or below: at once
+    trace_in, trace_e:  (b, n_inputs) and (b, n) 1 at a spike, then falling
+    fired_e, fired_i:   (b, n) 1 where a neuron fired in the last step, else 0
+    """
+
+    v_e: Float32s
+    v_i: Float32s
+    open_e: Int32s
+    open_i: Int32s
+    trace_in: Float32s
+    trace_e: Float32s
+    fired_e: Float32s
+    fired_i: Float32s
+
+
 class Presented(NamedTuple):
     """What the layers fired, and how near they came to it.
 
@@ -133,11 +184,19 @@ class Presented(NamedTuple):
 
 def make_rules(numbers: Mapping[str, float]) -> Rules:
     """The rules of these numbers, which are rounded to float32, and steps to whole ones."""
-    rounded: dict[str, Any] = {
+    return Rules(**_rounded(numbers, Rules._fields))
+
+
+def make_distance_rules(numbers: Mapping[str, float]) -> DistanceRules:
+    """As `make_rules`."""
+    return DistanceRules(**_rounded(numbers, DistanceRules._fields))
+
+
+def _rounded(numbers: Mapping[str, float], names: Iterable[str]) -> dict[str, Any]:
+    return {
         name: (np.int32 if name.endswith("_steps") else np.float32)(numbers[name])
-        for name in Rules._fields
+        for name in names
     }
-    return Rules(**rounded)
 
 
 def at_rest(rules: Rules, n_at_once: int, *, n_inputs: int, n: int) -> Activity:
@@ -156,4 +215,20 @@ def at_rest(rules: Rules, n_at_once: int, *, n_inputs: int, n: int) -> Activity:
         n_inputs=np.zeros(n_at_once, np.int32),
         winners=np.zeros((n_at_once, n), np.int32),
         n_winners=np.zeros(n_at_once, np.int32),
+    )
+
+
+def distance_at_rest(
+    rules: DistanceRules, n_at_once: int, *, n_inputs: int, n: int
+) -> DistanceActivity:
+    """The activity in which samples begin."""
+    return DistanceActivity(
+        v_e=np.full((n_at_once, n), rules.e_rest_mv),
+        v_i=np.full((n_at_once, n), rules.i_rest_mv),
+        open_e=np.zeros((n_at_once, n), np.int32),
+        open_i=np.zeros((n_at_once, n), np.int32),
+        trace_in=np.zeros((n_at_once, n_inputs), np.float32),
+        trace_e=np.zeros((n_at_once, n), np.float32),
+        fired_e=np.zeros((n_at_once, n), np.float32),
+        fired_i=np.zeros((n_at_once, n), np.float32),
     )

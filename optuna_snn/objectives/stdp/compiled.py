@@ -21,8 +21,8 @@ from optuna_snn.stdp_engine import LearnedState, Rules
 
 __all__ = ["CompiledNetwork", "rules_of"]
 
-RESPONSE_CHUNK = 200
-"""Samples whose input spikes are in memory at once with learning off: some megabytes."""
+CHUNK = 200
+"""Samples whose input spikes are in memory at once, or a batch: some megabytes."""
 
 LAYERS = ("excitatory", "inhibitory")
 
@@ -70,28 +70,38 @@ class CompiledNetwork:
         reads_membranes: bool = False,
     ) -> Fired:
         """See `Network`."""
-        spikes, seeds = _drawn(rates_hz, n_steps, rng)
-        self._learned, presented = stdp_engine.learn(
-            self._rules,
-            self._learned,
-            spikes,
-            batch_size=batch_size,
-            seeds=seeds,
-            reads_peaks=reads_membranes,
+        n_at_once = batch_size * max(1, CHUNK // batch_size)
+        parts = []
+        for rates in np.split(rates_hz, range(n_at_once, len(rates_hz), n_at_once)):
+            spikes, seeds = _drawn(rates, n_steps, rng)
+            self._learned, presented = stdp_engine.learn(
+                self._rules,
+                self._learned,
+                spikes,
+                batch_size=batch_size,
+                seeds=seeds,
+                reads_peaks=reads_membranes,
+            )
+            parts.append(presented)
+        both = (
+            np.concatenate([part.n_excitatory for part in parts]),
+            np.concatenate([part.n_inhibitory for part in parts]),
         )
-        both = presented.n_excitatory, presented.n_inhibitory
         counts = dict(zip(LAYERS, both, strict=True))
-        if presented.peaks is None:
+        if not reads_membranes:
             return Fired(counts)
-        peaks = zip(LAYERS, presented.peaks.T, strict=True)
-        return Fired(counts, {name: gaps_of(peak, counts[name]) for name, peak in peaks})
+        peaks = np.concatenate([part.peaks for part in parts if part.peaks is not None]).T
+        gaps = {
+            name: gaps_of(peak, counts[name]) for name, peak in zip(LAYERS, peaks, strict=True)
+        }
+        return Fired(counts, gaps)
 
     def respond(
         self, rates_hz: NDArray[np.floating], *, n_steps: int, rng: np.random.Generator
     ) -> SpikeTrains:
         """See `Network`."""
         parts = []
-        for rates in np.split(rates_hz, range(RESPONSE_CHUNK, len(rates_hz), RESPONSE_CHUNK)):
+        for rates in np.split(rates_hz, range(CHUNK, len(rates_hz), CHUNK)):
             spikes, seeds = _drawn(rates, n_steps, rng)
             winners = stdp_engine.respond(self._rules, self._learned, spikes, seeds=seeds).winners
             sample, step = np.nonzero(winners >= 0)

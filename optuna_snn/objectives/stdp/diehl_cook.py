@@ -42,7 +42,13 @@ from optuna_snn.spikes.checks import checked_integer, checked_real
 from optuna_snn.spikes.gaps import gaps_of
 from optuna_snn.stdp_engine import LearnedState
 
-__all__ = ["DiehlCookConfig", "DiehlCookNetwork", "LayerSpikes"]
+__all__ = [
+    "DiehlCookConfig",
+    "DiehlCookNetwork",
+    "LayerSpikes",
+    "connected",
+    "excitatory_layer",
+]
 
 DT_MS = 1.0
 TC_TRACE_MS = 20.0
@@ -160,7 +166,7 @@ class DiehlCookNetwork:
         self._device = torch.device(device)
         weights = rng.random((n_inputs, config.map_size), dtype=np.float32)
         with torch.inference_mode():
-            self._network = _build(config, torch.from_numpy(LARGEST_INITIAL_WEIGHT * weights))
+            self._network = self._build(config, torch.from_numpy(LARGEST_INITIAL_WEIGHT * weights))
             self._network.to(self._device)
             self._plastic = self._network.connections["input", "excitatory"]
             self._plastic.normalize()
@@ -192,6 +198,19 @@ class DiehlCookNetwork:
         with torch.inference_mode():
             weights.copy_(torch.from_numpy(checked.weights))
             theta.copy_(torch.from_numpy(checked.theta_mv))
+
+    def _build(self, config: DiehlCookConfig, weights: torch.Tensor) -> Any:
+        """The network in BindsNET; weights: (n_inputs, map_size), not normalised yet."""
+        engine = bindsnet.load()
+        excitatory = excitatory_layer(
+            engine.nodes.DiehlAndCookNodes, config, tc_trace_ms=TC_TRACE_MS
+        )
+        to_others = -config.strength_inh_mv * (1 - torch.eye(config.map_size))
+        return connected(config, weights, excitatory, inhibition=to_others)
+
+    def _further_monitors(self) -> dict[str, Any]:
+        """Monitors of BindsNET for one batch, called after each step and after all others."""
+        return {}
 
     def learn(
         self,
@@ -228,7 +247,11 @@ class DiehlCookNetwork:
             for name in recorders
             if reads_membranes
         }
-        self._network.monitors = recorders | {f"{name} peak": each for name, each in peaks.items()}
+        self._network.monitors = {
+            **recorders,
+            **{f"{name} peak": each for name, each in peaks.items()},
+            **self._further_monitors(),
+        }
         self._network.train(is_learning)
         inputs = torch.tensor(spikes, device=self._device)  # a copy: BindsNET clears its last step
         seed = int(rng.integers(2**63))
@@ -264,27 +287,35 @@ class _SpikeRecorder:
         """BindsNET calls this when a batch of another size begins, and after each batch."""
 
 
-def _build(config: DiehlCookConfig, weights: torch.Tensor) -> Any:
+def excitatory_layer(kind: Any, config: DiehlCookConfig, *, tc_trace_ms: float) -> Any:
+    """Neurons of BindsNET of that kind, whose thresholds adapt, with the config's parameters."""
+    return kind(
+        n=config.map_size,
+        traces=True,
+        tc_trace=tc_trace_ms,
+        thresh=float(config.e_thresh_mv),
+        rest=float(config.e_rest_mv),
+        reset=float(config.e_reset_mv),
+        refrac=config.e_refrac_ms,
+        tc_decay=float(config.e_tc_decay_ms),
+        theta_plus=float(config.theta_plus_mv),
+        tc_theta_decay=float(config.tc_theta_decay_ms),
+    )
+
+
+def connected(
+    config: DiehlCookConfig, weights: torch.Tensor, excitatory: Any, *, inhibition: torch.Tensor
+) -> Any:
     """A BindsNET network with the layers input, excitatory and inhibitory.
 
-    weights: (n_inputs, map_size), not normalised yet
+    weights:    (n_inputs, map_size), not normalised yet
+    inhibition: (map_size, map_size) weights from inhibitory neurons to excitatory ones
     """
     engine = bindsnet.load()
     n_inputs, n = weights.shape
     layers = {
         "input": engine.nodes.Input(n=n_inputs, traces=True, tc_trace=TC_TRACE_MS),
-        "excitatory": engine.nodes.DiehlAndCookNodes(
-            n=n,
-            traces=True,
-            tc_trace=TC_TRACE_MS,
-            thresh=float(config.e_thresh_mv),
-            rest=float(config.e_rest_mv),
-            reset=float(config.e_reset_mv),
-            refrac=config.e_refrac_ms,
-            tc_decay=float(config.e_tc_decay_ms),
-            theta_plus=float(config.theta_plus_mv),
-            tc_theta_decay=float(config.tc_theta_decay_ms),
-        ),
+        "excitatory": excitatory,
         "inhibitory": engine.nodes.LIFNodes(
             n=n,
             thresh=config.i_thresh_mv,
@@ -301,15 +332,11 @@ def _build(config: DiehlCookConfig, weights: torch.Tensor) -> Any:
         "nu": (config.nu_pre, config.nu_post),
         "reduction": torch.sum,
     }
-    one_to_one = torch.eye(n)
+    weight = engine.topology_features.Weight
     features = {
-        ("input", "excitatory"): engine.topology_features.Weight("plastic", weights, **plasticity),
-        ("excitatory", "inhibitory"): engine.topology_features.Weight(
-            "one_to_one", config.strength_exc_mv * one_to_one
-        ),
-        ("inhibitory", "excitatory"): engine.topology_features.Weight(
-            "to_others", -config.strength_inh_mv * (1 - one_to_one)
-        ),
+        ("input", "excitatory"): weight("plastic", weights, **plasticity),
+        ("excitatory", "inhibitory"): weight("one_to_one", config.strength_exc_mv * torch.eye(n)),
+        ("inhibitory", "excitatory"): weight("inhibition", inhibition),
     }
     network = engine.network.Network(dt=DT_MS)
     for name, layer in layers.items():

@@ -18,7 +18,9 @@ import numpy as np
 from optuna_snn.backends import MissingPackageError, bindsnet
 from optuna_snn.objectives.stdp.compiled import CompiledNetwork
 from optuna_snn.objectives.stdp.diehl_cook import DiehlCookConfig
-from optuna_snn.objectives.stdp.networks import Network
+from optuna_snn.objectives.stdp.distance.config import DistanceConfig
+from optuna_snn.objectives.stdp.distance.learner import CompiledDistance, SimulatedDistance
+from optuna_snn.objectives.stdp.presenting import AnyNetwork
 from optuna_snn.objectives.stdp.simulated import SimulatedNetwork
 from optuna_snn.stdp_engine import compiler
 
@@ -71,8 +73,15 @@ def build_network(
     n_inputs: int,
     rng: np.random.Generator,
     device: str = "cpu",
-) -> Network:
-    """A new network; its weights are uniform random numbers from rng, then normalised."""
+) -> AnyNetwork:
+    """A new network; its weights are uniform random numbers from rng, then normalised.
+
+    A `DistanceConfig` makes a network with inhibition by distance.
+    """
+    if isinstance(config, DistanceConfig):
+        if engine == "compiled":
+            return CompiledDistance(config, n_inputs=n_inputs, rng=rng)
+        return SimulatedDistance(config, n_inputs=n_inputs, rng=rng, device=device)
     if engine == "compiled":
         return CompiledNetwork(config, n_inputs=n_inputs, rng=rng)
     return SimulatedNetwork(config, n_inputs=n_inputs, rng=rng, device=device)

@@ -1,4 +1,4 @@
-"""The STDP objective: train a Diehl & Cook network on images, decode its spikes, return accuracy.
+"""The STDP objective: train a network on images or recordings, decode its spikes, score them.
 
     training      STDP without labels, in batches; the spikes of both layers go to a SpikeMonitor
     assignment    the network, frozen, responds to labelled training samples: decoders are fitted
@@ -11,10 +11,9 @@ what computes the network.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from time import perf_counter
 from typing import Any
@@ -25,10 +24,12 @@ from optuna.trial import BaseTrial, FixedTrial
 
 from optuna_snn.checkpoints import FOLDER_VARIABLE, Checkpoint, first_trial_number
 from optuna_snn.monitor import SpikeMonitor
-from optuna_snn.objectives.datasets import DataSplit
+from optuna_snn.objectives.datasets import DataSplit, Samples
 from optuna_snn.objectives.decoders import DecoderName
 from optuna_snn.objectives.retrained import Retrained
+from optuna_snn.objectives.spike_inputs import FrameSplit
 from optuna_snn.objectives.stdp.engines import EngineChoice, EngineName, chosen_engine
+from optuna_snn.objectives.stdp.presenting import digest_of
 from optuna_snn.objectives.stdp.readout import decode
 from optuna_snn.objectives.stdp.retraining import retrain, retrain_network
 from optuna_snn.objectives.stdp.setup import STDPSetup
@@ -36,6 +37,7 @@ from optuna_snn.objectives.stdp.spaces import (
     SearchSpace,
     STDPConfig,
     checked_space,
+    default_config,
     stdp_config,
     suggest_stdp_config,
 )
@@ -77,7 +79,8 @@ class STDPObjective:
     says after how many samples, 0 for a training from the start.
 
     Args:
-        split: Samples to train on and to validate with; its test part is not touched.
+        split: Samples to train on and to validate with, images, or for the setup's network
+            "distance" recordings of events too; its test part is not touched.
         space: What is tuned; see `optuna_snn.objectives.spaces`.
         setup: What is not tuned.
         decoder: The decoder whose accuracy is returned; None takes the hyperparameter "decoder" of
@@ -102,7 +105,7 @@ class STDPObjective:
 
     def __init__(
         self,
-        split: DataSplit,
+        split: DataSplit | FrameSplit,
         *,
         space: SearchSpace,
         setup: STDPSetup | None = None,
@@ -122,10 +125,12 @@ class STDPObjective:
         if decoder is not None and "decoder" in space:
             raise ValueError(f"decoder={decoder!r} is fixed, but the space tunes it; drop one.")
         self._split = split
-        self._space = checked_space(space)
         self._setup = STDPSetup() if setup is None else setup
+        _refuse_recordings(split, self._setup)
         self._engine = chosen_engine(engine, self._setup.device)
-        self._defaults = STDPConfig() if decoder is None else STDPConfig(decoder=decoder)
+        defaults = default_config(self._setup.network)
+        self._defaults = defaults if decoder is None else replace(defaults, decoder=decoder)
+        self._space = checked_space(space, self._defaults)
         self._seed = None if seed is None else checked_integer("seed", seed, at_least=0)
         self._reads_membranes = membranes
         self._watch = partial(
@@ -145,7 +150,7 @@ class STDPObjective:
         self._checkpoint(FixedTrial({}))
 
     @property
-    def split(self) -> DataSplit:
+    def split(self) -> DataSplit | FrameSplit:
         """The samples that it trains on and validates with, and those kept for the test."""
         return self._split
 
@@ -243,9 +248,15 @@ class STDPObjective:
     @cached_property
     def _data_digest(self) -> str:
         """Tells the training samples, in their order, from any others."""
-        digest = hashlib.sha256(np.ascontiguousarray(self._split.train.images).data)
-        digest.update(np.ascontiguousarray(self._split.train.labels).data)
-        return digest.hexdigest()
+        return digest_of(self._split.train)
+
+
+def _refuse_recordings(split: DataSplit | FrameSplit, setup: STDPSetup) -> None:
+    if setup.network == "diehl_cook" and not isinstance(split.train, Samples):
+        raise ValueError(
+            'network="diehl_cook" takes images, and the split has recordings of events; take '
+            'STDPSetup(network="distance").'
+        )
 
 
 def _trial_rng(seed: int | None, trial_number: int) -> np.random.Generator:

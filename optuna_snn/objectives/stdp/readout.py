@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from optuna_snn.objectives.datasets import Samples
-from optuna_snn.objectives.decoders import DecoderName, SpikeTrains, accuracy, predict_all
-from optuna_snn.objectives.stdp.networks import Network
+from optuna_snn.objectives.decoders import DecoderName
+from optuna_snn.objectives.spike_inputs import LabelledSamples
+from optuna_snn.objectives.stdp.presenting import AnyNetwork, read_out
 from optuna_snn.objectives.stdp.setup import STDPSetup
 
 __all__ = ["decode", "decoded"]
 
 
 def decode(
-    network: Network,
-    labelled: Samples,
-    unseen: Samples,
+    network: AnyNetwork,
+    labelled: LabelledSamples,
+    unseen: LabelledSamples,
     setup: STDPSetup,
     rng: np.random.Generator,
 ) -> dict[DecoderName, float]:
@@ -28,27 +27,12 @@ def decode(
 
 
 def decoded(
-    network: Network,
-    labelled: Samples,
-    unseen: Samples,
+    network: AnyNetwork,
+    labelled: LabelledSamples,
+    unseen: LabelledSamples,
     setup: STDPSetup,
     rng: np.random.Generator,
-) -> tuple[dict[DecoderName, float], SpikeTrains]:
-    """As `decode`, and the excitatory spikes for `unseen`."""
+) -> tuple[dict[DecoderName, float], float]:
+    """As `decode`, and the mean excitatory spikes of a sample of `unseen`."""
     n_assign = len(labelled) if setup.n_assign is None else min(setup.n_assign, len(labelled))
-    known = _respond(network, labelled.images[-n_assign:], setup, rng)
-    response = _respond(network, unseen.images, setup, rng)
-    predictions = predict_all(
-        known,
-        labelled.labels[-n_assign:],
-        response,
-        n_classes=int(labelled.labels.max()) + 1,
-    )
-    return {name: accuracy(each, unseen.labels) for name, each in predictions.items()}, response
-
-
-def _respond(
-    network: Network, images: NDArray[np.float32], setup: STDPSetup, rng: np.random.Generator
-) -> SpikeTrains:
-    """The excitatory spikes of the frozen network for images (n_samples, n_pixels)."""
-    return network.respond(images * setup.intensity_hz, n_steps=setup.n_steps, rng=rng)
+    return read_out(network, labelled, n_assign, unseen, setup, rng)

@@ -6,6 +6,7 @@ import numpy as np
 
 from optuna_snn.objectives.datasets import DataSplit
 from optuna_snn.objectives.retrained import Retrained
+from optuna_snn.objectives.spike_inputs import FrameSplit
 from optuna_snn.objectives.stdp.engines import EngineChoice
 from optuna_snn.objectives.stdp.readout import decoded
 from optuna_snn.objectives.stdp.setup import STDPSetup
@@ -17,7 +18,7 @@ __all__ = ["retrain", "retrain_network"]
 
 def retrain(
     config: STDPConfig,
-    split: DataSplit,
+    split: DataSplit | FrameSplit,
     *,
     setup: STDPSetup | None = None,
     seed: int | None = None,
@@ -33,7 +34,7 @@ def retrain(
 
 def retrain_network(
     config: STDPConfig,
-    split: DataSplit,
+    split: DataSplit | FrameSplit,
     *,
     setup: STDPSetup | None = None,
     seed: int | None = None,
@@ -49,9 +50,9 @@ def retrain_network(
     samples = split.train_and_validation
     *_, last = train_stdp(config, samples, setup, rng, engine=engine)
     learned = last.network.learned
-    accuracies, response = decoded(last.network, samples, split.test, setup, rng)
+    accuracies, n_spikes = decoded(last.network, samples, split.test, setup, rng)
     return Retrained(
         test_accuracy=accuracies[config.decoder],
-        spikes={"excitatory": len(response.sample) / response.n_samples},
+        spikes={"excitatory": n_spikes},
         weights={"weights": learned.weights, "theta_mv": learned.theta_mv},
     )

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from optuna_snn.objectives.devices import checked_device
 from optuna_snn.spikes.checks import checked_integer, checked_real
 
 __all__ = ["STDPSetup"]
+
+NetworkName = Literal["diehl_cook", "distance"]
+NETWORKS: tuple[NetworkName, ...] = get_args(NetworkName)
 
 REPORTED_AT_LEAST = 16
 """Samples between two reports to the monitor, where batches are smaller and nothing is said: a
@@ -28,6 +32,9 @@ class STDPSetup:
     n_assign:     training samples, the last ones, from whose labels the decoders are fitted;
                   None takes all
     device:       where torch simulates the network
+    network:      "diehl_cook", in which one neuron wins and inhibits all others, for images; or
+                  "distance", in which inhibition grows with distance (`stdp_engine.distance`),
+                  for images and for recordings of events
 
     Raises ValueError for a value out of range.
     """
@@ -38,8 +45,11 @@ class STDPSetup:
     report_every: int | None = None
     n_assign: int | None = 1000
     device: str = "cpu"
+    network: NetworkName = "diehl_cook"
 
     def __post_init__(self) -> None:
+        if self.network not in NETWORKS:
+            raise ValueError(f"network must be one of {NETWORKS}, got {self.network!r}.")
         checked_integer("n_steps", self.n_steps, at_least=1)
         checked_integer("batch_size", self.batch_size, at_least=1)
         if self.report_every is not None:

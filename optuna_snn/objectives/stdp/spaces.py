@@ -1,13 +1,14 @@
 """Search spaces of the STDP objective, as data, and what a point of them means.
 
 A space maps the names of hyperparameters to Optuna distributions. The names are those of the first
-experiment of Firmin, Boulet & Talbi 2024 (doi 10.1016/j.neucom.2024.128483): the fields of
-`DiehlCookConfig` without their units, and
+and second experiment of Firmin, Boulet & Talbi 2024 (doi 10.1016/j.neucom.2024.128483): the fields
+of `DiehlCookConfig`, or `DistanceConfig`, without their units, and
 
     decoder     the decoder whose accuracy is the objective value
     epochs      passes through the training samples
 
-What a space leaves out keeps the default of `STDPConfig`.
+What a space leaves out keeps the default of `STDPConfig`. Experiment 2 needs
+`STDPSetup(network="distance")`.
 
 Departures from the paper's spaces:
     1. The authors' decoder names: all = all_activity, vote = proportion_weighting.
@@ -26,7 +27,7 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import BaseTrial
 
-from optuna_snn.objectives.decoders import DECODERS, DecoderName
+from optuna_snn.objectives.decoders import ALL_DECODERS, DECODERS, DecoderName
 from optuna_snn.objectives.search_space import (
     SearchSpace,
     extremes,
@@ -34,11 +35,15 @@ from optuna_snn.objectives.search_space import (
     suggest_params,
 )
 from optuna_snn.objectives.stdp.diehl_cook import DiehlCookConfig
+from optuna_snn.objectives.stdp.distance.config import DistanceConfig
+from optuna_snn.objectives.stdp.setup import NetworkName
 from optuna_snn.spikes.checks import checked_integer
 
 __all__ = [
     "EXPERIMENT_1_AS_RUN",
     "EXPERIMENT_1_RELEASED",
+    "EXPERIMENT_2_AS_RUN",
+    "EXPERIMENT_2_RELEASED",
     "STDP_DIGITS",
     "STDPConfig",
     "SearchSpace",
@@ -61,8 +66,20 @@ class STDPConfig:
 
     def __post_init__(self) -> None:
         checked_integer("n_epochs", self.n_epochs, at_least=1)
-        if self.decoder not in DECODERS:
-            raise ValueError(f"decoder must be one of {DECODERS}, got {self.decoder!r}.")
+        if self.decoder not in self.decoders:
+            raise ValueError(f"decoder must be one of {self.decoders}, got {self.decoder!r}.")
+
+    @property
+    def decoders(self) -> tuple[DecoderName, ...]:
+        """The decoders that there are for its network."""
+        if isinstance(self.network, DistanceConfig):
+            return DISTANCE_DECODERS
+        return DECODERS
+
+
+def default_config(network: NetworkName) -> STDPConfig:
+    """What a space leaves out."""
+    return STDPConfig(DistanceConfig() if network == "distance" else DiehlCookConfig())
 
 
 def suggest_stdp_config(
@@ -80,29 +97,35 @@ def stdp_config(params: Mapping[str, Any], defaults: STDPConfig | None = None) -
 
     Raises ValueError for an unknown name or a value out of range.
     """
-    refuse_unknown(params, PARAMETER_NAMES)
     config = STDPConfig() if defaults is None else defaults
+    fields_of_network = _network_fields(config.network)
+    refuse_unknown(params, (*_OWN_FIELDS, *fields_of_network))
     own = {_OWN_FIELDS[name]: value for name, value in params.items() if name in _OWN_FIELDS}
     network = {
-        _NETWORK_FIELDS[name]: value for name, value in params.items() if name in _NETWORK_FIELDS
+        fields_of_network[name]: value
+        for name, value in params.items()
+        if name in fields_of_network
     }
     return replace(config, network=replace(config.network, **network), **own)
 
 
-def checked_space(space: SearchSpace) -> SearchSpace:
+def checked_space(space: SearchSpace, defaults: STDPConfig | None = None) -> SearchSpace:
     """Return the space; ValueError if a name or a distribution in it has no meaning here."""
     for name, distribution in space.items():
         for value in extremes(name, distribution):
-            stdp_config({name: value})
+            stdp_config({name: value}, defaults)
     return space
 
 
-_NETWORK_FIELDS = {
-    each.name.removesuffix("_mv").removesuffix("_ms"): each.name
-    for each in fields(DiehlCookConfig)
-}
+def _network_fields(network: DiehlCookConfig) -> dict[str, str]:
+    """The names of the paper -> those of the config."""
+    names = [each.name for each in fields(network)]
+    return {name.removesuffix("_mv").removesuffix("_ms"): name for name in names}
+
+
 _OWN_FIELDS = {"decoder": "decoder", "epochs": "n_epochs"}
-PARAMETER_NAMES = (*_OWN_FIELDS, *_NETWORK_FIELDS)
+DISTANCE_DECODERS = tuple(name for name in ALL_DECODERS if name != "3gram")
+"""Sequences of three among hundreds of neurons that fire at once are too many."""
 
 EXPERIMENT_1_RELEASED: SearchSpace = MappingProxyType(
     {
@@ -151,6 +174,57 @@ EXPERIMENT_1_AS_RUN: SearchSpace = MappingProxyType(
     }
 )
 """Experiment 1 with the bounds that the authors' published results fill."""
+
+EXPERIMENT_2_RELEASED: SearchSpace = MappingProxyType(
+    {
+        "decoder": CategoricalDistribution(DISTANCE_DECODERS),
+        "reset_interval": IntDistribution(10, 100),
+        "map_size": IntDistribution(50, 500),
+        "nu_pre": FloatDistribution(1e-3, 1e-2, log=True),
+        "nu_post": FloatDistribution(1e-2, 1e-1, log=True),
+        "strength_exc": FloatDistribution(10, 160, log=True),
+        "strength_inh": FloatDistribution(30, 280, log=True),
+        "norm": FloatDistribution(3276.8, 16384),
+        "e_thresh": FloatDistribution(-40, 0),
+        "e_rest": FloatDistribution(-140, -75),
+        "theta_plus": FloatDistribution(0.5, 5, log=True),
+        "tc_theta_decay": FloatDistribution(5e6, 5e7),
+        "e_tc_decay": FloatDistribution(1000, 5000, log=True),
+        "e_tc_trace": FloatDistribution(500, 5000, log=True),
+        "i_tc_decay": FloatDistribution(500, 5000, log=True),
+        "i_thresh": FloatDistribution(-10, 10),
+        "i_rest": FloatDistribution(-80, -60),
+        "e_refrac": IntDistribution(0, 20),
+        "i_refrac": IntDistribution(20, 40),
+    }
+)
+"""Experiment 2 with the bounds of the authors' released scripts, which leave epochs at 1."""
+
+EXPERIMENT_2_AS_RUN: SearchSpace = MappingProxyType(
+    {
+        "decoder": CategoricalDistribution(DISTANCE_DECODERS),
+        "epochs": IntDistribution(1, 3),
+        "reset_interval": IntDistribution(5, 100),
+        "map_size": IntDistribution(20, 1000),
+        "nu_pre": FloatDistribution(1e-4, 1e-2, log=True),
+        "nu_post": FloatDistribution(1e-4, 1e-2, log=True),
+        "strength_exc": FloatDistribution(1, 500, log=True),
+        "strength_inh": FloatDistribution(1, 500, log=True),
+        "norm": FloatDistribution(3277, 32768),
+        "e_thresh": FloatDistribution(-59, 60),
+        "e_rest": FloatDistribution(-140, -60),
+        "theta_plus": FloatDistribution(0.01, 1, log=True),
+        "tc_theta_decay": FloatDistribution(1e6, 2e7),
+        "e_tc_decay": FloatDistribution(5, 5000, log=True),
+        "e_tc_trace": FloatDistribution(5, 5000, log=True),
+        "i_tc_decay": FloatDistribution(5, 5000, log=True),
+        "i_thresh": FloatDistribution(-40, 40),
+        "i_rest": FloatDistribution(-120, -45),
+        "e_refrac": IntDistribution(0, 40),
+        "i_refrac": IntDistribution(0, 40),
+    }
+)
+"""Experiment 2 with the bounds that the authors' published results fill."""
 
 STDP_DIGITS: SearchSpace = MappingProxyType(
     {

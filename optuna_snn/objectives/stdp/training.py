@@ -1,4 +1,4 @@
-"""The training of a Diehl & Cook network on images, by STDP without labels.
+"""The training of a network on images or recordings, by STDP without labels.
 
 It can be left between two reports: its state then holds all that the rest depends on (what the
 network has learnt, the order of the epoch and the position in it, the random state), and a
@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optuna_snn.objectives.datasets import Samples
+from optuna_snn.objectives.spike_inputs import LabelledSamples
 from optuna_snn.objectives.stdp.engines import EngineChoice, build_network, chosen_engine
-from optuna_snn.objectives.stdp.networks import Network
+from optuna_snn.objectives.stdp.presenting import AnyNetwork, learn_from, n_inputs_of
 from optuna_snn.objectives.stdp.setup import STDPSetup
 from optuna_snn.objectives.stdp.spaces import STDPConfig
 from optuna_snn.stdp_engine import LearnedState
@@ -32,7 +32,7 @@ class TrainedBatch:
     gaps:   layer -> (n_samples,) how far it stayed from firing, if that was asked for
     """
 
-    network: Network
+    network: AnyNetwork
     is_first_of_epoch: bool
     counts: Mapping[str, NDArray[np.int64]]
     gaps: Mapping[str, NDArray[np.float64]] | None = None
@@ -56,7 +56,7 @@ class STDPTraining:
     def __init__(
         self,
         config: STDPConfig,
-        samples: Samples,
+        samples: LabelledSamples,
         setup: STDPSetup,
         rng: np.random.Generator,
         *,
@@ -66,7 +66,7 @@ class STDPTraining:
         self._network = build_network(
             chosen_engine(engine, setup.device),
             config.network,
-            n_inputs=samples.images.shape[1],
+            n_inputs=n_inputs_of(samples),
             rng=rng,
             device=setup.device,
         )
@@ -80,7 +80,7 @@ class STDPTraining:
         self._n_presented = 0
 
     @property
-    def network(self) -> Network:
+    def network(self) -> AnyNetwork:
         """The network as it is now; it goes on learning with the next report."""
         return self._network
 
@@ -98,11 +98,12 @@ class STDPTraining:
                 self._n_presented = 0
             start = self._n_presented
             chosen = self._order[start : start + self._setup.n_reported]
-            fired = self._network.learn(
-                self._samples.images[chosen] * self._setup.intensity_hz,
-                n_steps=self._setup.n_steps,
-                batch_size=self._setup.batch_size,
-                rng=self._rng,
+            fired = learn_from(
+                self._network,
+                self._samples,
+                chosen,
+                self._setup,
+                self._rng,
                 reads_membranes=self._reads_membranes,
             )
             self._n_presented += len(chosen)
@@ -130,7 +131,7 @@ class STDPTraining:
 
 def train_stdp(
     config: STDPConfig,
-    samples: Samples,
+    samples: LabelledSamples,
     setup: STDPSetup,
     rng: np.random.Generator,
     *,

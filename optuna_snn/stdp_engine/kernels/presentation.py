@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from optuna_snn.stdp_engine.kernels.distance import compile_by_distance
 from optuna_snn.stdp_engine.kernels.draws import draw_spikes, seeded
 from optuna_snn.stdp_engine.kernels.jit import kernel
 from optuna_snn.stdp_engine.kernels.neurons import (
@@ -193,6 +194,7 @@ def compile_all() -> None:
     rest(rules, act)
     run(rules, net, act, spikes, 0, 1, 0, 1, False, False, generators, *out[:2], False, out[2])
     present(rules, net, act, spikes, False, seeds, *out[:2], False, out[2])
+    compile_by_distance(net, spikes)
 
 
 def _smallest_case() -> tuple[

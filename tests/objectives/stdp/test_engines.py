@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from optuna_snn import stdp_engine
 from optuna_snn.backends import MissingPackageError, bindsnet
 from optuna_snn.objectives.datasets import DataSplit, stratified_split
+from optuna_snn.objectives.stdp import compiled
 from optuna_snn.objectives.stdp.compiled import CompiledNetwork
 from optuna_snn.objectives.stdp.engines import build_network, chosen_engine
 from optuna_snn.objectives.stdp.simulated import SimulatedNetwork
@@ -103,17 +106,17 @@ def test_both_engines_give_a_trial_the_same_attributes_and_judge_it_alike(
     params: list[dict[str, Any]] = [LIVELY, LIVELY | {"norm": 1e-3}, LIVELY | {"norm": 0.05}]
     for batch_size in (1, 8):
         setup = replace(SETUP, batch_size=batch_size)
-        compiled, simulated = (
+        ours_all, theirs_all = (
             run(make(split, setup=setup, engine=engine, membranes=True), params)
             for engine in ("compiled", "bindsnet")
         )
-        for ours, theirs in zip(compiled, simulated, strict=True):
+        for ours, theirs in zip(ours_all, theirs_all, strict=True):
             assert ours.state == theirs.state
             assert ours.user_attrs.keys() == theirs.user_attrs.keys()
             assert ours.constraints.keys() == theirs.constraints.keys()
             for name, value in ours.constraints.items():
                 assert value == pytest.approx(theirs.constraints[name], rel=0.1, abs=0.05)
-        assert compiled[0].value == pytest.approx(simulated[0].value, abs=0.25)
+        assert ours_all[0].value == pytest.approx(theirs_all[0].value, abs=0.25)
 
 
 def test_both_engines_begin_with_the_same_weights() -> None:
@@ -173,6 +176,40 @@ def test_seeds_of_the_compiled_network_do_not_depend_on_how_samples_are_grouped(
         responses.append(np.concatenate(parts))
     assert responses[0].sum() > 20
     assert np.array_equal(*responses)
+
+
+@pytest.mark.parametrize(("batch_size", "largest"), [(1, 4), (3, 3), (8, 8)])
+def test_long_stretches_of_learning_keep_few_input_spikes_in_memory(
+    batch_size: int, largest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And neither what is learnt nor what is fired depends on it."""
+    rates_hz = np.random.default_rng(0).uniform(0, 200, size=(21, 30))
+    drawn: list[int] = []
+
+    def draw(probabilities: Any, **options: Any) -> Any:
+        drawn.append(len(probabilities))
+        return stdp_engine.draw_spikes(probabilities, **options)
+
+    outcomes = []
+    monkeypatch.setattr(compiled, "stdp_engine", SimpleNamespace(**vars(stdp_engine)))
+    monkeypatch.setattr(compiled.stdp_engine, "draw_spikes", draw)
+    for chunk in (1000, 4):
+        monkeypatch.setattr(compiled, "CHUNK", chunk)
+        drawn.clear()
+        network = CompiledNetwork(LIVELY_CONFIG, n_inputs=30, rng=np.random.default_rng(0))
+        fired = network.learn(
+            rates_hz,
+            n_steps=50,
+            batch_size=batch_size,
+            rng=np.random.default_rng(1),
+            reads_membranes=True,
+        )
+        assert fired.gaps is not None
+        outcomes.append((*network.learned, *fired.counts.values(), *fired.gaps.values()))
+    assert max(drawn) == largest and sum(drawn) == 21
+    assert outcomes[0][2].sum() > 20
+    for whole, parts in zip(*outcomes, strict=True):
+        assert np.array_equal(whole, parts)
 
 
 def test_wrong_rates_and_steps_are_refused_by_the_compiled_network() -> None:

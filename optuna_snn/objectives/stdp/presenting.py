@@ -1,0 +1,137 @@
+"""Samples shown to a network, whichever it is: images as rates, recordings as their spikes."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optuna_snn.objectives.datasets import EventSamples, Samples
+from optuna_snn.objectives.decoders import DecoderName, SpikeTrains, accuracy, predict_all
+from optuna_snn.objectives.encoding import poisson_spikes
+from optuna_snn.objectives.spike_inputs import LabelledSamples
+from optuna_snn.objectives.stdp.distance.learner import (
+    CompiledDistance,
+    DistanceLearner,
+    SimulatedDistance,
+)
+from optuna_snn.objectives.stdp.distance.readout import accuracies_by_distance
+from optuna_snn.objectives.stdp.networks import Fired, Network
+from optuna_snn.objectives.stdp.setup import STDPSetup
+
+__all__ = ["AnyNetwork", "digest_of", "learn_from", "n_inputs_of", "read_out"]
+
+AnyNetwork = Network | DistanceLearner
+
+CHUNK = 16
+"""Samples whose spikes are in memory at once as an array: 50 MB of 100 frames of 2 x 128 x 128."""
+
+
+def n_inputs_of(samples: LabelledSamples) -> int:
+    """Inputs that a network for these samples has."""
+    if isinstance(samples, Samples):
+        return int(samples.images.shape[1])
+    return math.prod(samples.frame_shape)
+
+
+def learn_from(
+    network: AnyNetwork,
+    samples: LabelledSamples,
+    indices: NDArray[np.int64],
+    setup: STDPSetup,
+    rng: np.random.Generator,
+    *,
+    reads_membranes: bool = False,
+) -> Fired:
+    """Let the network learn from the samples at `indices`, in batches."""
+    if isinstance(network, CompiledDistance | SimulatedDistance):
+        return network.learn(
+            _spikes(samples, indices, setup, rng),
+            batch_size=setup.batch_size,
+            reads_membranes=reads_membranes,
+        )
+    return network.learn(
+        _images(samples)[indices] * setup.intensity_hz,
+        n_steps=setup.n_steps,
+        batch_size=setup.batch_size,
+        rng=rng,
+        reads_membranes=reads_membranes,
+    )
+
+
+def read_out(
+    network: AnyNetwork,
+    labelled: LabelledSamples,
+    n_assign: int,
+    unseen: LabelledSamples,
+    setup: STDPSetup,
+    rng: np.random.Generator,
+) -> tuple[dict[DecoderName, float], float]:
+    """The accuracy of each decoder on `unseen`, and the mean excitatory spikes of its samples.
+
+    Decoders are fitted to the last n_assign samples of `labelled`; the network stays frozen.
+    """
+    known = np.arange(len(labelled))[-n_assign:]
+    labels, n_classes = labelled.labels, int(labelled.labels.max()) + 1
+    if isinstance(network, CompiledDistance | SimulatedDistance):
+        fired = _respond_by_distance(network, labelled, known, setup, rng)
+        response = _respond_by_distance(network, unseen, np.arange(len(unseen)), setup, rng)
+        found = accuracies_by_distance(
+            fired, labels[known], response, unseen.labels, n_classes=n_classes
+        )
+        return found, float(response.sum()) / len(unseen)
+
+    def respond(images: NDArray[np.floating]) -> SpikeTrains:
+        return network.respond(images * setup.intensity_hz, n_steps=setup.n_steps, rng=rng)
+
+    trains, unlabelled = respond(_images(labelled)[known]), respond(_images(unseen))
+    predictions = predict_all(trains, labels[known], unlabelled, n_classes=n_classes)
+    found = {name: accuracy(each, unseen.labels) for name, each in predictions.items()}
+    return found, len(unlabelled.sample) / len(unseen)
+
+
+def digest_of(samples: LabelledSamples) -> str:
+    """Tells samples, in their order, from any others; recordings by their files' names."""
+    digest = hashlib.sha256(np.ascontiguousarray(samples.labels).data)
+    if isinstance(samples, Samples):
+        digest.update(np.ascontiguousarray(samples.images).data)
+    else:
+        digest.update(repr(samples.frame_shape).encode())
+    if isinstance(samples, EventSamples):
+        for each in samples.recordings:
+            digest.update("/".join(each.path.parts[-3:]).encode())
+    return digest.hexdigest()
+
+
+def _respond_by_distance(
+    network: DistanceLearner,
+    samples: LabelledSamples,
+    indices: NDArray[np.int64],
+    setup: STDPSetup,
+    rng: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """(n_samples, n_steps, map_size)"""
+    parts = np.split(indices, range(CHUNK, len(indices), CHUNK))
+    return np.concatenate([network.respond(_spikes(samples, part, setup, rng)) for part in parts])
+
+
+def _spikes(
+    samples: LabelledSamples,
+    indices: NDArray[np.int64],
+    setup: STDPSetup,
+    rng: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """(n_samples, n_steps, n_inputs) input spikes; rng: of Poisson trains of images."""
+    if isinstance(samples, Samples):
+        rates_hz = samples.images[indices] * setup.intensity_hz
+        return poisson_spikes(rates_hz, n_steps=setup.n_steps, rng=rng).transpose(1, 0, 2)
+    frames = samples.frames(indices, n_steps=setup.n_steps)
+    return frames.reshape(len(indices), -1, setup.n_steps).transpose(0, 2, 1)
+
+
+def _images(samples: LabelledSamples) -> NDArray[np.floating]:
+    """The images, which alone the network of Diehl & Cook takes; `STDPObjective` sees to it."""
+    assert isinstance(samples, Samples)
+    return samples.images
