@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from optuna_snn.backends import bindsnet, lava_dl
 from optuna_snn.monitor import SpikeMonitor
-from optuna_snn.objectives.stdp.diehl_cook import DiehlCookConfig, _build
+from optuna_snn.objectives.stdp.diehl_cook import DiehlCookConfig, built_network
 from optuna_snn.probes.layers import find_layers, spiking_paths
 from optuna_snn.probes.watching import Watch
 
@@ -210,7 +210,7 @@ def diehl_cook_network() -> Any:
     torch.manual_seed(0)
     weights = torch.rand(N_INPUTS, 10)
     config = DiehlCookConfig(map_size=10, e_thresh_mv=-60.0, strength_exc_mv=30.0, norm=40.0)
-    return _build(config, weights)
+    return built_network(config, weights)
 
 
 def test_bindsnet_layers_are_counted_as_its_own_monitors_see_them() -> None:

@@ -201,12 +201,7 @@ class DiehlCookNetwork:
 
     def _build(self, config: DiehlCookConfig, weights: torch.Tensor) -> Any:
         """The network in BindsNET; weights: (n_inputs, map_size), not normalised yet."""
-        engine = bindsnet.load()
-        excitatory = excitatory_layer(
-            engine.nodes.DiehlAndCookNodes, config, tc_trace_ms=TC_TRACE_MS
-        )
-        to_others = -config.strength_inh_mv * (1 - torch.eye(config.map_size))
-        return connected(config, weights, excitatory, inhibition=to_others)
+        return built_network(config, weights)
 
     def _further_monitors(self) -> dict[str, Any]:
         """Monitors of BindsNET for one batch, called after each step and after all others."""
@@ -285,6 +280,14 @@ class _SpikeRecorder:
 
     def reset_state_variables(self) -> None:
         """BindsNET calls this when a batch of another size begins, and after each batch."""
+
+
+def built_network(config: DiehlCookConfig, weights: torch.Tensor) -> Any:
+    """The network of Diehl & Cook in BindsNET; weights: (n_inputs, map_size), not normalised."""
+    kind = bindsnet.load().nodes.DiehlAndCookNodes
+    excitatory = excitatory_layer(kind, config, tc_trace_ms=TC_TRACE_MS)
+    to_others = -config.strength_inh_mv * (1 - torch.eye(config.map_size))
+    return connected(config, weights, excitatory, inhibition=to_others)
 
 
 def excitatory_layer(kind: Any, config: DiehlCookConfig, *, tc_trace_ms: float) -> Any:
