@@ -183,6 +183,8 @@ def test_what_is_shown_of_a_worker_is_its_process_and_its_trial(records: Records
 def test_stopping_is_asking_then_interrupting_then_killing(records: Records) -> None:
     """Three workers: one ends when asked, one when interrupted, one never."""
     head = "import signal, sys, time; ignore = lambda *_: None\n"
+    # A shell starts background jobs with interrupts ignored, which children inherit.
+    head += "signal.signal(2, signal.default_int_handler)\n"
     term = "signal.signal(15, ignore)\n"
     interrupt = "signal.signal(2, ignore)\n"
     rest = "print('up', flush=True)\nwhile True: time.sleep(0.05)\n"
