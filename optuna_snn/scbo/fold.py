@@ -55,6 +55,8 @@ class State:
     scale: ViolationScale = field(default_factory=ViolationScale)
     n_fresh: int = 0
     sum_running: int = 0
+    has_value: bool = False
+    """Whether some result so far had an objective value, or violated nothing."""
 
     @property
     def known_constraints(self) -> frozenset[str]:
@@ -89,8 +91,12 @@ def advance(state: State, outcome: Outcome, settings: Settings) -> State:
     - A result that lacks a known constraint is never the incumbent. If what it has is violated,
       it can have improved nothing: a fresh failure; else it moves nothing.
     - A result of an earlier epoch moves nothing.
+    - While no value is known the search is not of a region (see `suggest`): counters stand still.
     - A result without a tag (enqueued, added by hand) may be the incumbent and moves no counter.
     """
+    was_valued = state.has_value
+    if outcome.value is not None or outcome.is_feasible:
+        state = replace(state, has_value=True)
     if outcome.value is None and outcome.is_feasible:
         return state
     is_new_name = not outcome.constraints.keys() <= state.known_constraints
@@ -100,7 +106,7 @@ def advance(state: State, outcome: Outcome, settings: Settings) -> State:
     if outcome.tag is not None and outcome.tag.epoch < state.region.epoch:
         return state
 
-    is_fresh = _is_fresh(state.region, outcome.tag)
+    is_fresh = was_valued and _is_fresh(state.region, outcome.tag)
     if is_fresh and outcome.tag is not None:
         state = replace(
             state,

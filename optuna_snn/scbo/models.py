@@ -23,7 +23,6 @@ from optuna_snn.scbo import fitting, surrogate
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import Options
 from optuna_snn.scbo.space import Array, SearchSpace
-from optuna_snn.scbo.thompson import total_constraint
 from optuna_snn.scbo.transforms import (
     jumps,
     transform_objective,
@@ -40,6 +39,8 @@ NOISY = 0.01
 MAX_CENTERS = 5
 """Feasible trials, the best by what was observed, that the centre is chosen from. More are no
 better under noise, and worse without: a rough function looks noisy to a model."""
+ENOUGH = 1.0
+"""Slack of a warped constraint beyond which a centre is no better for more."""
 
 
 def fit_models(
@@ -102,8 +103,8 @@ def choose_center(
 ) -> int | None:
     """The row that the posterior mean thinks best, of those that may be the centre.
 
-    By the objective; by the total constraint where the objective is not known of all. None where
-    no row may be the centre.
+    By the objective; where that is not known of all, by the sum of the constraints, in which slack
+    counts up to ENOUGH. None where no row may be the centre.
     """
     rows = np.flatnonzero(known.may_center)
     if len(rows) == 0:
@@ -113,7 +114,8 @@ def choose_center(
         rows = rows[np.argsort(-known.y[rows], kind="stable")[:MAX_CENTERS]]
     features = torch.as_tensor(space.features(known.x[rows]), device=posterior.device)
     mean = posterior.mean_and_sd(features)[0].cpu().numpy()
-    return int(rows[np.argmax(mean[0] if is_valued else -total_constraint(mean[1:]))])
+    merit = mean[0] if is_valued else -np.maximum(mean[1:], -ENOUGH).sum(axis=0)
+    return int(rows[np.argmax(merit)])
 
 
 def coordinates_to_move(

@@ -37,7 +37,10 @@ class Options:
     """Draws of each constraint that a candidate has to satisfy, and of the objective that are
     averaged; 1 in the paper."""
     n_seeking_draws: int = 20
-    """Draws that are averaged while no objective value is known."""
+    """Draws of the probability of feasibility, the goal while no objective value is known."""
+    seeking_box: Literal["cube", "region"] = "cube"
+    """Where to look while no objective value is known: in the whole cube or, as in the paper, in
+    the trust region."""
     candidates_per_dim: int = 200
     """Candidates are this many times the dimension, at least ten and at most 25 times this; the
     paper has 200."""

@@ -20,7 +20,13 @@ from scipy.optimize import minimize
 from optuna_snn.scbo.candidates import Box, neighbours
 from optuna_snn.scbo.paths import Path, PointPath
 from optuna_snn.scbo.space import Array, SearchSpace
-from optuna_snn.scbo.thompson import ENOUGH, Goal, evaluate, merit_order, total_constraint
+from optuna_snn.scbo.thompson import (
+    Goal,
+    evaluate,
+    log_probability,
+    log_probability_slope,
+    merit_order,
+)
 
 MARGIN = 1e-6
 """Drawn constraints are asked to hold by this much, against rounding."""
@@ -139,10 +145,9 @@ def _slide(
         values, slopes = at_point(point)
         slopes = slopes[..., index]
         if goal == "feasibility":
-            values, slopes = values * scale[:, None], slopes * scale[:, None, None]
-            mean, slope = values[1:].mean(axis=1), slopes[1:].mean(axis=1)
-            counted = np.where((mean > -ENOUGH)[:, None], slope, 0.0)
-            return -total_constraint(mean)[None], -counted.sum(axis=0)[None]
+            drawn, slopes = values[1:] * scale[1:, None], slopes[1:] * scale[1:, None, None]
+            slope = log_probability_slope(drawn, slopes)
+            return log_probability(drawn)[None], slope[None]
         return (
             np.append(values[0].mean(), values[1:]),
             np.concatenate([slopes[0].mean(axis=0)[None], slopes[1:].reshape(-1, len(index))]),

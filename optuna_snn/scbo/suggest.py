@@ -14,7 +14,9 @@ Departures from the paper, beside those of the steps:
 3. A candidate differs from the centre in about five coordinates, not in twenty, unless the
    objective is noisy (see `thompson`, departure 4), or several workers search and nothing feasible
    is known: their results come in few rounds, each of which has to go far.
-4. Some coordinates may be held: those of a conditional space that are chosen already. The models
+4. While no objective value is known the box is the whole cube: a region around the least silent of
+   silent networks holds no promise, and what wakes them may lie at the other end of a coordinate.
+5. Some coordinates may be held: those of a conditional space that are chosen already. The models
    are of the whole space; the box, the candidates and the climb are of the slice (`slices`).
 """
 
@@ -68,7 +70,7 @@ class Suggestion:
     predicted_feasible: float | None
     """Posterior probability that all constraints hold."""
     side: float | None = None
-    """Side of the box; None without a centre, where the box is the whole cube."""
+    """Side of the box; None where that is the whole cube (no centre, or no value known)."""
     is_repeat: bool = False
     """Whether a discrete space has no point left that was not tried."""
     center: int | None = None
@@ -119,10 +121,11 @@ def suggest(
     if not is_seeking:
         least = least_length(posterior, min(n_moved, part.n_dims), options.n_noise_sds)
         length = max(length, min(least, length_init))
-    side = None if center is None else length
+    is_whole = is_seeking and options.seeking_box == "cube"
+    side = None if center is None or is_whole else length
     if options.box == "lengthscales":
         sides = relative_sides(posterior)[part.is_free]
-    box = _box(part, center, length, length_init, sides)
+    box = whole_cube(part) if is_whole else _box(part, center, length, length_init, sides)
     candidates = unused(part, here, _candidates(part, center, box, rng, options, n_moved))
     hyper = posterior.hyper.pack() if is_refit else None
     if len(candidates) == 0:

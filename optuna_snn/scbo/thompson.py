@@ -14,7 +14,10 @@ Departures from the paper:
    posterior mean (infinitely many). A single draw follows its own fancies wherever little is
    known, which in many dimensions is everywhere.
 3. While no objective value is known at all (every finished network was silent), the goal is
-   feasibility: the smallest total constraint, mean of the draws, also below 0.
+   feasibility: the largest probability that all constraints hold, of independent normal ones with
+   the mean and spread of the draws. It seeks where a constraint is unknown as well as where it is
+   small, and much slack is worth no more than a little. The smallest total violation stays where
+   one constraint holds, if another, as that of a dead layer, is the same wherever it was tried.
 4. A candidate differs from the centre in few coordinates. In many dimensions that is what makes
    results informative: a point that differs from the centre in all of thirty coordinates tells
    nothing of any of them. Under noise it is the other way round: a small change is lost in it, and
@@ -31,6 +34,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import log_ndtr
 
 from optuna_snn.scbo.paths import Path
 from optuna_snn.scbo.space import Array, SearchSpace
@@ -47,8 +51,9 @@ class Draws(NamedTuple):
 
 Goal = Literal["value", "feasibility"]
 
-ENOUGH = 1.0
-"""Slack of a warped constraint beyond which more is worth nothing (departure 3)."""
+LEAST_SD = 0.03
+"""Standard deviation of a drawn constraint, in the model's units, added to that of the draws: what
+the model is sure of may still be wrong by a little."""
 N_PILOT = 128
 """Candidates drawn on all outputs first, to learn which constraints matter."""
 N_OTHER_STARTS = 5
@@ -66,10 +71,33 @@ def merit_order(draws: Draws) -> npt.NDArray[np.int64]:
     return np.lexsort((-draws.objective, violation, ~is_feasible))
 
 
-def total_constraint(constraints: Array) -> Array:
-    """Sum of constraints over the first axis, slack counted up to ENOUGH. (m, ...) -> (...)."""
-    total: Array = np.maximum(constraints, -ENOUGH).sum(axis=0)
+def log_probability(constraints: Array) -> Array:
+    """Logarithm of the probability that all constraints hold. (m, S, ...) draws -> (...).
+
+    Of independent normal constraints with mean and variance of the draws.
+    """
+    z, _ = _margins(constraints)
+    total: Array = log_ndtr(z).sum(axis=0)
     return total
+
+
+def log_probability_slope(constraints: Array, slopes: Array) -> Array:
+    """Gradient (k,) of `log_probability`, from draws (m, S) and their gradients (m, S, k)."""
+    z, sd = _margins(constraints)
+    from_mean = constraints - constraints.mean(axis=1, keepdims=True)
+    mean_slope = slopes.mean(axis=1)
+    sd_slope = (from_mean[..., None] * slopes).mean(axis=1) / sd[:, None]
+    z_slope = -(mean_slope + z[:, None] * sd_slope) / sd[:, None]
+    # The density over the distribution function, whose logarithms stay finite far below 0.
+    ratio = np.exp(-0.5 * z**2 - 0.5 * np.log(2.0 * np.pi) - log_ndtr(z))
+    slope: Array = (ratio[:, None] * z_slope).sum(axis=0)
+    return slope
+
+
+def _margins(constraints: Array) -> tuple[Array, Array]:
+    """Distance of the mean from 0 in standard deviations, feasible above; these. (m, ...)."""
+    sd = np.sqrt(constraints.var(axis=1) + LEAST_SD**2)
+    return -constraints.mean(axis=1) / sd, sd
 
 
 def evaluate(path: Path, space: SearchSpace, x: Array, goal: Goal = "value") -> Draws:
@@ -77,7 +105,7 @@ def evaluate(path: Path, space: SearchSpace, x: Array, goal: Goal = "value") -> 
     features = torch.as_tensor(space.features(x), dtype=path.X.dtype, device=path.X.device)
     values: Array = path(features).double().cpu().numpy()
     if goal == "feasibility":
-        return Draws(-total_constraint(values[1:].mean(axis=1)), values[:0])
+        return Draws(log_probability(values[1:]), values[:0])
     return Draws(values[0].mean(axis=0), values[1:])
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from optuna_snn.scbo import surrogate
-from optuna_snn.scbo.candidates import Box, make_box
+from optuna_snn.scbo.candidates import Box, make_box, whole_cube
 from optuna_snn.scbo.models import fit_models, relative_sides
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, Options
@@ -82,6 +82,9 @@ def box_of(
     space: SearchSpace, known: Observations, length: float, options: Options, own: Suggestion
 ) -> Box:
     """The box that the suggestion was asked to lie in."""
+    if options.seeking_box == "cube" and np.isnan(known.y).all():
+        assert own.side is None
+        return whole_cube(space)
     sides = None
     if options.box == "lengthscales":
         sides = relative_sides(fit_models(space, known, CPU, None, True, options))

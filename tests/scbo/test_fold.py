@@ -221,9 +221,20 @@ def test_a_violated_result_that_lacks_a_constraint_is_a_failure() -> None:
 def test_a_stopped_infeasible_result_counts_as_infeasible() -> None:
     first = after((None, 2.0))
     assert first.incumbent is not None and first.incumbent.value is None
-    assert after((None, 2.0), (None, 1.0)).region.n_successes == 1
-    assert after((None, 1.0), (None, 2.0)).region.n_failures == 1
+    assert after((0.0, 3.0), (None, 1.0)).region.n_successes == 1
+    assert after((0.0, 1.0), (None, 2.0)).region.n_failures == 1
     assert after((0.0, -1.0), (None, 2.0)).region.n_failures == 1
+
+
+def test_while_no_value_is_known_the_region_stands_still() -> None:
+    silent = [(None, float(c)) for c in range(40, 0, -1)]
+    for outcomes in (silent, silent[::-1]):
+        state = after(*outcomes)
+        assert state.region == initial_state(SETTINGS).region
+        assert state.incumbent is not None and state.incumbent.constraints == {"c": 1.0}
+        found = after(*outcomes, (0.0, -1.0))
+        assert found.region == state.region
+        assert after(*outcomes, (0.0, -1.0), (None, 1.0)).region.n_failures == 1
 
 
 def test_a_stopped_feasible_result_moves_nothing() -> None:

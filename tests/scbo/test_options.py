@@ -63,6 +63,7 @@ def test_all_the_choices_of_the_paper_work_together() -> None:
         box="lengthscales",
         center="observed",
         n_draws=1,
+        seeking_box="region",
         refinement="none",
         is_each_choice_refined=False,
         n_noise_sds=0.0,
@@ -84,8 +85,8 @@ WITHOUT_EFFECT = {
 }
 """On these data no constraint jumps, there is no noise, and one worker searches; the design of a
 restart is the sampler's."""
-SEEKING = {"n_seeking_draws"}
-"""This matters only while no objective value is known."""
+SEEKING = {"n_seeking_draws", "seeking_box"}
+"""These matter only while no objective value is known."""
 
 
 @pytest.mark.parametrize("n_noisy_perturbed", [1, 6])
@@ -117,6 +118,8 @@ def test_each_choice_makes_a_difference_to_what_is_suggested(name: str) -> None:
     elif name == "n_perturbed":
         values = [1, 20]
     known = known_of(MIXED, is_seeking=name in SEEKING)
+    if name == "seeking_box":  # nothing near the centre promises to be feasible
+        known = changed(known, c=np.abs(known.c) + 1.0)
     if name == "is_error_known":
         known = changed(known, c_sd=np.abs(known.c))
 

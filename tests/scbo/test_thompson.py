@@ -3,10 +3,19 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
 from optuna_snn.scbo import fitting, surrogate
 from optuna_snn.scbo.paths import draw_path
-from optuna_snn.scbo.thompson import Draws, evaluate, merit_order, screen
+from optuna_snn.scbo.thompson import (
+    LEAST_SD,
+    Draws,
+    evaluate,
+    log_probability,
+    log_probability_slope,
+    merit_order,
+    screen,
+)
 from tests.helpers import MIXED, cube
 from tests.scbo.helpers import brute_force_order, path_in
 
@@ -78,3 +87,33 @@ def test_where_no_candidate_is_feasible_screening_ranks_by_violation() -> None:
     candidates = rng.random((400, 3))
     expected = merit_order(evaluate(path, cube(3), candidates))
     assert screen(path, cube(3), candidates).order.tolist() == expected.tolist()
+
+
+def test_the_probability_of_feasibility_is_that_of_normal_constraints() -> None:
+    rng = np.random.default_rng(0)
+    draws = rng.normal([[[0.3]], [[-1.0]]], 0.5, (2, 20, 6))
+    expected = sum(
+        norm.logcdf(0.0, own.mean(axis=0), np.hypot(own.std(axis=0), LEAST_SD)) for own in draws
+    )
+    assert log_probability(draws) == pytest.approx(expected)
+    assert log_probability(draws[:0]).tolist() == [0.0] * 6
+
+
+def test_the_probability_of_feasibility_tells_hopeless_points_apart() -> None:
+    hopeless = np.array([50.0, 60.0, 1e3])[None, None, :] + np.zeros((1, 5, 1))
+    values = log_probability(hopeless)
+    assert np.isfinite(values).all() and (np.diff(values) < 0).all()
+
+
+@pytest.mark.parametrize("shift", [0.0, 30.0])
+def test_its_gradient_is_that_of_finite_differences(shift: float) -> None:
+    rng = np.random.default_rng(1)
+    intercept, slopes = rng.normal(shift, 1.0, (3, 7)), rng.normal(0.0, 1.0, (3, 7, 2))
+
+    def at(z: np.ndarray) -> float:
+        return float(log_probability(intercept + slopes @ z))
+
+    z, step = np.array([0.3, -0.2]), 1e-6
+    expected = [(at(z + e) - at(z - e)) / (2 * step) for e in step * np.eye(2)]
+    slope = log_probability_slope(intercept + slopes @ z, slopes)
+    assert slope == pytest.approx(expected, rel=1e-5)
