@@ -1,9 +1,9 @@
-"""Writes the tables of the kept results into docs/measurements.md.
+"""Writes the tables of the kept results into the pages of docs/ that have places for them.
 
     python -m benchmarks.document
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`; the words around it are written
-by hand. A test holds the page to the results that are kept.
+by hand. A test holds the pages to the results that are kept.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ from benchmarks import (
     waking_up,
     watching,
     weighing,
+    worker_results,
+    worker_tables,
+    workers,
 )
 from benchmarks.ask_cost import Measured
 from benchmarks.runs import RESULTS, ROOT, read_runs
 from benchmarks.virtual_time import read_async_runs
 from benchmarks.waking_courses import Group, groups, read
 
-PAGE = ROOT / "docs" / "measurements.md"
+PAGES = tuple(ROOT / "docs" / name for name in ("measurements.md", "many_workers.md"))
 PLACE = re.compile(r"(<!-- table: (?P<name>[\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -45,6 +48,10 @@ def _watched() -> list[watching.Measured]:
 
 def _waking() -> list[Group]:
     return groups(read(RESULTS / "waking_up.jsonl"))
+
+
+def _of_workers(name: str) -> Callable[[], str]:
+    return lambda: workers.tables(worker_results.read())[name]
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
@@ -63,6 +70,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     ),
     "ask cost": lambda: ask_cost.table(_measured()),
     "ask cost goals": lambda: ask_cost.goals(_measured()),
+    **{name: _of_workers(name) for name in worker_tables.TABLES},
 }
 
 
@@ -72,8 +80,9 @@ def filled(page: str) -> str:
 
 
 def main() -> None:
-    """Write the page anew."""
-    PAGE.write_text(filled(PAGE.read_text()))
+    """Write the pages anew."""
+    for page in PAGES:
+        page.write_text(filled(page.read_text()))
 
 
 if __name__ == "__main__":

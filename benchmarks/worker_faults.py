@@ -29,12 +29,12 @@ from sqlalchemy.pool import NullPool
 
 from benchmarks.runs import ROOT
 from benchmarks.worker_study import flaws, make_sampler, search_state
+from optuna_snn.checkpoints.lineage import RETRY_HISTORY
 from optuna_snn.database import Server, server_status, start_server
 from optuna_snn.workers import open_storage
 from optuna_snn.workers.retry import DEFAULT_MAX_RETRY
 
 STUDY_FILE = ROOT / "benchmarks" / "worker_study.py"
-HISTORY = "retry_history"
 KILL_EVERY_S = (2.0, 5.0)
 N_OUTAGES = 3
 OUTAGE_TRIAL_S = 3.0
@@ -79,7 +79,7 @@ def audit(study: optuna.Study, budget: int) -> Audit:
     """Count the trials, and look at each of them."""
     trials = study.get_trials(deepcopy=False)
     states = Counter(trial.state for trial in trials)
-    retried = {n for trial in trials for n in trial.system_attrs.get(HISTORY, [])}
+    retried = {n for trial in trials for n in trial.system_attrs.get(RETRY_HISTORY, [])}
     failed = [trial for trial in trials if trial.state == TrialState.FAIL]
     return Audit(
         budget=budget,
@@ -96,7 +96,7 @@ def audit(study: optuna.Study, budget: int) -> Audit:
 
 def _is_lost(trial: FrozenTrial, retried: set[int]) -> bool:
     """A FAIL that was not tried again, although it had parameters and a retry left."""
-    is_spent = len(trial.system_attrs.get(HISTORY, [])) >= DEFAULT_MAX_RETRY
+    is_spent = len(trial.system_attrs.get(RETRY_HISTORY, [])) >= DEFAULT_MAX_RETRY
     return bool(trial.params) and not is_spent and trial.number not in retried
 
 
@@ -301,7 +301,8 @@ def integrity(url: str, folder: Path, *, budget: int, n_workers: int) -> Integri
 class Connections:
     """Connections that many workers hold while they train.
 
-    at_rest, most: of the server in all, the median and the largest number seen; this look is one
+    at_rest, most: of the server in all, the median and the largest number seen; this look is one,
+                   and where there is no room for it, all are taken
     """
 
     audit: Audit
@@ -315,16 +316,19 @@ class Connections:
 def connections(url: str, folder: Path, *, n_workers: int) -> Connections:
     """Workers with trainings of a quarter of a minute on a server with its default limit."""
     engine = sqlalchemy.create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        limit = int(connection.execute(LIMIT).scalar_one())
     held: list[int] = []
     options = {"WORKER_STUDY_SECONDS": 15.0, "--grace": 120}
     with supervised(url, folder, 2 * n_workers, n_workers, options) as run:
         while run.process.poll() is None:
-            with engine.connect() as connection:
-                held.append(connection.execute(COUNT).scalar_one())
+            try:
+                with engine.connect() as connection:
+                    held.append(connection.execute(COUNT).scalar_one())
+            except sqlalchemy.exc.OperationalError:
+                held.append(limit)
             time.sleep(0.25)
         code = run.process.wait()
-    with engine.connect() as connection:
-        limit = int(connection.execute(LIMIT).scalar_one())
     found = audit(load(url), 2 * n_workers)
     busy = held[len(held) // 2 :]
     return Connections(found, code, n_workers, limit, statistics.median(busy), max(held))

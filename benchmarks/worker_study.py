@@ -53,12 +53,17 @@ def pruner() -> optuna.pruners.BasePruner:
 
 
 def objective(trial: optuna.Trial) -> float:
-    """A paraboloid, feasible on one side of a plane."""
+    """A paraboloid, feasible on one side of a plane, in SECONDS."""
     _keep_state_at_exit(trial.study)
+    return stored_objective(trial, SECONDS)
+
+
+def stored_objective(trial: optuna.Trial, seconds: float) -> float:
+    """The objective, and what it stores, in so many seconds of sleep."""
     x = [trial.suggest_float(each, -1.0, 1.0) for each in NAMES]
     value = sum(v * v for v in x)
     for step in range(N_REPORTS):
-        time.sleep(SECONDS / N_REPORTS)
+        time.sleep(seconds / N_REPORTS)
         trial.report(value + 1.0 / (1 + step), step)
     for i in range(N_ATTRS):
         trial.set_user_attr(f"measured/{i}", x[i % N_PARAMS])

@@ -3,16 +3,17 @@
     python -m benchmarks.workers
 
 runs the scenarios that `benchmarks/results/workers.jsonl` does not hold yet and prints their
-tables; `--only` names some, `--again` runs them anew. PostgreSQL is a private server of
-`optuna_snn.database` in a temporary folder, as durable as any. Workers are processes of
-`optuna-snn run` and train nothing (`benchmarks/worker_study.py`), so that the database is what
-they wait for; with trainings of minutes all of this is a thousandth of the time.
+tables; `--only` names some, `--again` runs them anew, `--results` keeps them elsewhere.
+`python -m benchmarks.document` writes the tables into docs/many_workers.md. PostgreSQL is a
+private server of `optuna_snn.database` in a temporary folder, as durable as any. Workers are
+processes of `optuna-snn run` and train nothing (`benchmarks/worker_study.py`), so that the
+database is what they wait for.
 
     integrity     16 workers on PostgreSQL, 4 on SQLite: numbers, reports, attributes of all trials
     killed        a random worker is killed every few seconds, for two minutes
     outage        the database is stopped three times in a run, for 5 s or 30 s, in order or not
     connections   90 workers on a server that takes 100 connections
-    cost          milliseconds of storage calls per trial, one worker
+    cost          storage calls of one trial while 0, 100 and 1,000 trials of others run
     stored        a fresh worker and an ask on a study of 100, 1,000 and 10,000 trials
     waiting       1 to 64 simulated workers in virtual time: the part of it spent in the sampler
 """
@@ -32,19 +33,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import optuna
 import psutil
-import sqlalchemy
 
-from benchmarks.runs import RESULTS, ROOT
-from optuna_snn.database import (
-    Server,
-    create_database,
-    start_server,
-    stop_server,
-)
+from benchmarks.runs import ROOT
+from benchmarks.worker_results import KEPT, Kept, Key, keep, read
+from benchmarks.worker_tables import TABLES
+from optuna_snn.database import Server, create_database, start_server, stop_server
 
-KEPT = RESULTS / "workers.jsonl"
 STORAGES = ("postgresql", "sqlite")
+N_RUNNING = (0, 100, 1_000)
 N_STORED = (100, 1_000, 10_000)
 N_WAITING = (1, 4, 16, 64)
 DEFAULT_LIMIT = 100
@@ -59,6 +57,11 @@ class Place:
     folder: Path
     server: Server | None
 
+    @property
+    def server_pid(self) -> int | None:
+        """Process of the server, whose CPU time is measured."""
+        return None if self.server is None else self.server.pid
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -70,7 +73,7 @@ class Scenario:
     measure: Callable[[Place], Any]
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> Key:
         """What it is found by."""
         return self.name, self.storage, self.setting
 
@@ -108,18 +111,23 @@ def scenarios() -> list[Scenario]:
 
     def held(place: Place) -> Any:
         assert place.server is not None
-        _set_limit(place.server, DEFAULT_LIMIT)
+        set_limit(place.server, DEFAULT_LIMIT)
         return faults.connections(place.url, place.folder, n_workers=90)
 
     found.append(Scenario("connections", "90 workers", "postgresql", held))
     for storage in STORAGES:
-        cost = Scenario("cost", "1 worker", storage, lambda place: load.storage_cost(place.url))
-        found.append(cost)
+        for n in N_RUNNING:
+
+            def cost(place: Place, n: int = n) -> Any:
+                return load.storage_cost(place.url, n, place.server_pid)
+
+            found.append(Scenario("cost", f"{n} others", storage, cost))
     for storage in STORAGES:
         for n in N_STORED:
 
             def stored(place: Place, n: int = n) -> Any:
-                return _in_new_process("stored_trials", place.url, load.fill(place.url, n), n)
+                name = load.fill(place.url, n)
+                return _in_new_process("stored_trials", place.url, name, n, place.server_pid)
 
             found.append(Scenario("stored", f"{n} trials", storage, stored))
     for n in N_WAITING:
@@ -156,12 +164,11 @@ def durable_server() -> Iterator[Server]:
         shutil.rmtree(folder)
 
 
-def _set_limit(server: Server, limit: int) -> None:
-    engine = sqlalchemy.create_engine(server.url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sqlalchemy.text(f"ALTER SYSTEM SET max_connections = {limit}"))
-    engine.dispose()
+def set_limit(server: Server, limit: int) -> None:
+    """Start the server anew with so many connections; not by SQL, for its role is no superuser."""
     stop_server(server.data)
+    with (server.data / "cluster" / "postgresql.conf").open("a") as settings:
+        settings.write(f"max_connections = {limit}\n")  # the last one counts
     start_server(server.data)
 
 
@@ -184,23 +191,6 @@ def _in_new_process(function: str, url: str, *arguments: object) -> Mapping[str,
     return record
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A line of the results. load: of the machine when the scenario began."""
-
-    name: str
-    storage: str
-    setting: str
-    load: float
-    measured: Mapping[str, Any]
-
-
-def read(path: Path = KEPT) -> list[Kept]:
-    """The kept results; none while there are none."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [Kept(**json.loads(line)) for line in lines]
-
-
 def run(scenario: Scenario) -> Kept:
     """Measure it in a place of its own."""
     load = psutil.getloadavg()[0] / (psutil.cpu_count() or 1)
@@ -210,113 +200,36 @@ def run(scenario: Scenario) -> Kept:
     return Kept(*scenario.key, load=round(load, 2), measured=record)
 
 
-def faults_table(kept: Sequence[Kept]) -> str:
-    """Markdown: what was killed or stopped, and what was lost."""
-    rows = [
-        "| what happens | storage | trials wanted | finished | failed, of these tried again "
-        "| left running | lost | incomplete | workers that crashed | exit code |",
-        "|" + "---|" * 10,
-    ]
-    for k in kept:
-        if "audit" not in k.measured:
-            continue
-        m, a = k.measured, k.measured["audit"]
-        extra = f", {m['n_kills']} kills" if "n_kills" in m else ""
-        rows.append(
-            f"| {k.name}: {k.setting}{extra} | {k.storage} | {a['budget']} "
-            f"| {a['complete'] + a['pruned']} | {a['failed']}, {a['retried']} | {a['running']} "
-            f"| {a['lost'] + (not a['numbers'])} | {a['flawed']} "
-            f"| {m.get('n_crashes', '')} | {m['exit_code']} |"
-        )
-    return "\n".join(rows)
-
-
-def cost_table(kept: Sequence[Kept]) -> str:
-    """Markdown: milliseconds of the storage calls of one trial."""
-    rows = ["| storage | CPU ms of the worker per trial | ms per trial |", "|---|---|---|"]
-    rows += [
-        f"| {k.storage} | {k.measured['cpu_ms']:.0f} | {k.measured['wall_ms']:.0f} |"
-        for k in kept
-        if k.name == "cost"
-    ]
-    return "\n".join(rows)
-
-
-def stored_table(kept: Sequence[Kept]) -> str:
-    """Markdown: what stored trials cost a worker."""
-    rows = [
-        "| stored trials | storage | a fresh worker reads them, s (CPU) | its first ask, CPU s "
-        "| a warm ask, s (CPU) |",
-        "|---|---|---|---|---|",
-    ]
-    for k in kept:
-        if k.name == "stored":
-            m = k.measured
-            rows.append(
-                f"| {m['n_trials']:,} | {k.storage} | {m['load']:.2f} ({m['load_cpu']:.2f}) "
-                f"| {m['first_ask_cpu']:.2f} | {m['ask']:.2f} ({m['ask_cpu']:.2f}) |"
-            )
-    return "\n".join(rows)
-
-
-def waiting_table(kept: Sequence[Kept]) -> str:
-    """Markdown: simulated workers whose trials take a minute."""
-    rows = [
-        "| workers | trials per hour | s in sampler and storage per trial | of a worker's time |",
-        "|---|---|---|---|",
-    ]
-    rows += [
-        f"| {k.measured['n_workers']} | {k.measured['throughput']:.0f} "
-        f"| {k.measured['seconds']:.2f} | {k.measured['share']:.2f} % |"
-        for k in kept
-        if k.name == "waiting"
-    ]
-    return "\n".join(rows)
-
-
-def connections_words(kept: Sequence[Kept]) -> str:
-    """Markdown: connections of the server."""
-    rows = [
-        "| workers | connections the server takes | held at the median | most |",
-        "|---|---|---|---|",
-    ]
-    rows += [
-        f"| {k.measured['n_workers']} | {k.measured['limit']} | {k.measured['at_rest']:g} "
-        f"| {k.measured['most']} |"
-        for k in kept
-        if k.name == "connections"
-    ]
-    return "\n".join(rows)
-
-
-TABLES = (faults_table, connections_words, cost_table, stored_table, waiting_table)
+def tables(kept: Sequence[Kept]) -> Mapping[str, str]:
+    """All tables by name, as they are with these results."""
+    wanted = [scenario.key for scenario in scenarios()]
+    return {name: table(kept, wanted) for name, table in TABLES.items()}
 
 
 def main() -> None:
     """Words to calls."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     names = list(dict.fromkeys(each.name for each in scenarios()))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", nargs="+", choices=names, default=names)
     parser.add_argument("--again", action="store_true", help="run what is there as well")
+    parser.add_argument("--results", type=Path, default=KEPT, help="file of the results")
     parser.add_argument("--table", action="store_true", help="only print what is there")
     arguments = parser.parse_args()
     order = [each.key for each in scenarios()]
     for scenario in scenarios():
-        kept = read()
-        done = {(k.name, k.storage, k.setting) for k in kept}
+        done = {kept.key for kept in read(arguments.results)}
         is_wanted = scenario.name in arguments.only and not arguments.table
         if not is_wanted or (scenario.key in done and not arguments.again):
             continue
         print("running", *scenario.key, flush=True)
         made = run(scenario)
         print(made.measured, flush=True)
-        others = [k for k in kept if (k.name, k.storage, k.setting) != scenario.key]
-        lines = sorted([*others, made], key=lambda k: order.index((k.name, k.storage, k.setting)))
-        KEPT.write_text("".join(json.dumps(asdict(k)) + "\n" for k in lines))
-    for table in TABLES:
-        print("\n" + table(read()))
+        keep(arguments.results, made, order)
+    for table in tables(read(arguments.results)).values():
+        print("\n" + table)
 
 
 if __name__ == "__main__":

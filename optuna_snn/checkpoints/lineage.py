@@ -1,7 +1,7 @@
 """Which trials are one and the same training: a first one, and the retries of dead ones.
 
 A retry has a number of its own. The trials before it stand in its system attribute
-"retry_history", where Optuna's `RetryHeartbeatStaleTrialCallback` and the workers of this package
+RETRY_HISTORY, where Optuna's `RetryHeartbeatStaleTrialCallback` and the workers of this package
 put them. Optuna's own reader of it is not used, for it warns of being experimental at each call.
 """
 

@@ -16,7 +16,11 @@ import typer
 if TYPE_CHECKING:
     from optuna_snn.database import Server
 
-__all__ = ["database_app"]
+__all__ = ["EXIT_NOT_RUNNING", "database_app"]
+
+EXIT_NOT_RUNNING = 3
+"""Of `db status`: no server runs. The same as of `pg_ctl status`, and of services in general (LSB:
+"program is not running")."""
 
 database_app = typer.Typer(
     help="Run a private PostgreSQL server, so that many workers share one study.",
@@ -68,19 +72,23 @@ def start(
 
 
 @database_app.command()
-def status(data: DataOption = None) -> None:
-    """Say whether the server runs, where, and what it holds."""
+def status(data: DataOption = None) -> int:
+    """Say whether the server runs, where, and what it holds.
+
+    Exit codes: 0 it runs, 3 it does not (as of pg_ctl status), 2 it cannot be told
+    """
     from optuna_snn.database import database_usage
 
     server = _status(_folder(data))
     if server is None:
         typer.echo(f"no server runs in {_folder(data)}")
-        return
+        return EXIT_NOT_RUNNING
     typer.echo(f"PostgreSQL {server.major} runs (pid {server.pid}, port {server.port})")
     _print_addresses(server, data)
     for usage in database_usage(server.local_url):
         size = f"{usage.n_bytes / 1e6:.1f} MB"
         typer.echo(f"database {usage.name}: {size}, {usage.n_connections} connections")
+    return 0
 
 
 @database_app.command()

@@ -10,12 +10,13 @@ from contextlib import suppress
 from sqlalchemy.engine import URL
 
 from optuna_snn.workers.errors import RunError
+from optuna_snn.workers.storage.urls import MAX_PORT
 
 __all__ = ["LOOPBACK", "check_address", "choose_port", "database_url", "is_free", "is_loopback"]
 
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = ("0.0.0.0", "::")
-MIN_PORT, MAX_PORT = 1024, 65535  # lower ones are for root, as whom the server does not run
+MIN_PORT = 1024  # lower ones are for root, as whom the server does not run
 
 ROLE = "optuna"
 DATABASE = "optuna"

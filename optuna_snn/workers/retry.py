@@ -3,9 +3,14 @@
 Optuna fails a trial whose heartbeat stopped and calls back; the callback here queues a copy of its
 parameters. What the dead run had measured must not travel with the copy: a constraint can be set
 only once per trial, so an inherited one would block the new value; a sampler's or pruner's record
-describes a moment that has passed (a copied rung makes SuccessiveHalving skip it). Optuna's own
-`RetryHeartbeatStaleTrialCallback` copies all of that. The history keeps its keys, so that its
-`retry_history` and `retried_trial_number` read our retries too.
+describes a moment that has passed (a copied rung makes SuccessiveHalving skip it); an accuracy
+among the user attributes would be read as the retry's, also where the retry never gets so far.
+Optuna's own `RetryHeartbeatStaleTrialCallback` copies all of that. The history keeps its keys, so
+that its `retry_history` and `retried_trial_number` read our retries too.
+
+User attributes that a trial was queued with (`study.enqueue_trial(..., user_attrs=...)`) are the
+user's and stay, with the values that they had then. They are noted when the trial is claimed
+(`WorkerStorage`), for later nobody can tell them from what the objective has written.
 
 To fail a trial and to queue it again are two steps, and a process can die between them. What such
 a death leaves can be told (`lost_retries`), and `WorkerStorage` adds a retry only if the trial has
@@ -15,15 +20,17 @@ none yet, so any process may finish the work of any other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from optuna_snn.checkpoints.lineage import RETRY_HISTORY
 from optuna_snn.workers.failures import FAIL_REASON, STOPPED
 
 __all__ = [
     "DEFAULT_MAX_RETRY",
-    "HISTORY",
+    "QUEUED_ATTRS",
     "STALE",
     "RetryStaleTrial",
     "forerunner",
@@ -34,13 +41,14 @@ __all__ = [
 DEFAULT_MAX_RETRY = 3
 
 FIRST_TRIAL = "failed_trial"
-HISTORY = "retry_history"
 OWN_PREFIX = "optuna_snn:"
 N_DEATHS = OWN_PREFIX + "n_deaths"
 """System attribute: how many forerunners died. Those that were stopped on request did not."""
+QUEUED_ATTRS = OWN_PREFIX + "queued_attrs"
+"""System attribute: the user attributes that a trial was queued with, as a mapping."""
 
 CHOSEN_BEFORE = ("fixed_params", "grid_id")
-KEPT_SYSTEM_ATTRS = (*CHOSEN_BEFORE, "search_space", FIRST_TRIAL, HISTORY, N_DEATHS)
+KEPT_SYSTEM_ATTRS = (*CHOSEN_BEFORE, "search_space", FIRST_TRIAL, RETRY_HISTORY, N_DEATHS)
 """Enqueued values and GridSampler's cell say *what* to run; everything else says how it went."""
 
 STALE = OWN_PREFIX + "stale"
@@ -80,36 +88,52 @@ class RetryStaleTrial:
 def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
     """Queue the parameters of `trial` as a WAITING trial that remembers where it comes from.
 
+    Of its user attributes only those come along that it was queued with itself. A queued trial
+    that another storage than `WorkerStorage` handed out has no note of them: all are taken for
+    the user's then, except those of this package.
+
     A second call for the same trial changes nothing if the study is stored in a `WorkerStorage`.
     """
     kept = {key: trial.system_attrs[key] for key in KEPT_SYSTEM_ATTRS if key in trial.system_attrs}
     kept[FIRST_TRIAL] = kept.get(FIRST_TRIAL, trial.number)
-    kept[HISTORY] = [*kept.get(HISTORY, []), trial.number]
+    kept[RETRY_HISTORY] = [*kept.get(RETRY_HISTORY, []), trial.number]
     kept[N_DEATHS] = _n_deaths(trial) + (trial.user_attrs.get(FAIL_REASON) != STOPPED)
+    user_attrs = kept[QUEUED_ATTRS] = _queued_attrs(trial)
     study.add_trial(
         optuna.create_trial(
             state=TrialState.WAITING,
             params=trial.params,
             distributions=trial.distributions,
-            user_attrs={
-                key: value
-                for key, value in trial.user_attrs.items()
-                if key != FAIL_REASON and not key.startswith(OWN_PREFIX)
-            },
+            user_attrs=user_attrs,
             system_attrs=kept,
         )
     )
 
 
+def _queued_attrs(trial: FrozenTrial) -> dict[str, Any]:
+    """The user attributes that `trial` had before its objective ran, as far as can be told."""
+    if QUEUED_ATTRS in trial.system_attrs:
+        return dict(trial.system_attrs[QUEUED_ATTRS])
+    if not any(key in trial.system_attrs for key in CHOSEN_BEFORE):
+        return {}
+    return {
+        key: value
+        for key, value in trial.user_attrs.items()
+        if key != FAIL_REASON and not key.startswith(OWN_PREFIX)
+    }
+
+
 def _n_deaths(trial: FrozenTrial) -> int:
     """Deaths among the forerunners of `trial`; Optuna's own callback counts all of them."""
-    n_deaths: int = trial.system_attrs.get(N_DEATHS, len(trial.system_attrs.get(HISTORY, [])))
+    n_deaths: int = trial.system_attrs.get(
+        N_DEATHS, len(trial.system_attrs.get(RETRY_HISTORY, []))
+    )
     return n_deaths
 
 
 def forerunner(trial: FrozenTrial) -> int | None:
     """Number of the trial that `trial` repeats, None if it repeats none."""
-    history = trial.system_attrs.get(HISTORY)
+    history = trial.system_attrs.get(RETRY_HISTORY)
     return history[-1] if history else None
 
 

@@ -80,10 +80,12 @@ def test_an_ordinary_user_runs_the_server_themselves(folder: Path) -> None:
     assert home.stat().st_mode & 0o777 == 0o700
 
 
-def test_the_folder_of_another_user_is_one_line(server: Server) -> None:
+def test_the_folder_of_another_user_is_one_line(server: Server, folder: Path) -> None:
     if os.geteuid() != 0:
+        closed = folder / "closed"
+        closed.mkdir(mode=0o500)  # as that of another user: nothing can be made in it
         with pytest.raises(RunError, match="cannot be used"):
-            start_server("/root/optuna-snn-data")
+            start_server(closed / "data")
         return
 
     def act() -> None:

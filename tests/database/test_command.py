@@ -49,12 +49,13 @@ def test_a_study_is_stored_by_the_url_that_is_printed(
     assert open_storage(url).get_all_studies() == []
 
 
-def test_no_server_is_no_error_but_for_its_url(
+def test_without_a_server_each_word_has_its_exit_code(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = folder / "my data"
-    for word in ("status", "stop"):
-        assert said(capsys, word, "--data", str(data)) == (f"no server runs in {data}\n", "")
+    for word, code in {"status": 3, "stop": 0}.items():
+        no_server = (f"no server runs in {data}\n", "")
+        assert said(capsys, word, "--data", str(data), code=code) == no_server
     out, err = said(capsys, "url", "--data", str(data), code=2)
     start = f"optuna-snn db start --data {shlex.quote(str(data))}"
     assert (out, err) == ("", f"error: no server runs in {data}; {start}\n")

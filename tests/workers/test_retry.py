@@ -55,7 +55,7 @@ def test_a_retry_keeps_what_was_asked_for_and_drops_what_was_measured() -> None:
     assert retry.state == TrialState.WAITING
     assert retry.params == {"x": 0.25}
     assert retry.distributions == {"x": UNIFORM}
-    assert retry.user_attrs == {"note": "mine"}
+    assert retry.user_attrs == {"note": "mine"}  # it was queued, by a storage that notes nothing
     assert retry.intermediate_values == {}
     assert retry.constraints == {}
     assert retry.system_attrs == {
@@ -64,7 +64,40 @@ def test_a_retry_keeps_what_was_asked_for_and_drops_what_was_measured() -> None:
         "failed_trial": dead.number,
         "retry_history": [dead.number],
         "optuna_snn:n_deaths": 1,
+        "optuna_snn:queued_attrs": {"note": "mine"},
     }
+
+
+def measures_and_dies(trial: optuna.Trial) -> float:
+    trial.suggest_float("x", 0.0, 1.0)
+    trial.set_user_attr("accuracy/all", 0.9)
+    trial.set_user_attr("note", "of the objective")
+    raise RuntimeError("boom")
+
+
+@pytest.mark.parametrize("n_deaths", [1, 2])
+@pytest.mark.parametrize("is_queued", [True, False])
+def test_a_retry_has_the_user_attributes_it_was_queued_with_and_none_of_the_dead_objective(
+    tmp_path: Path, is_queued: bool, n_deaths: int
+) -> None:
+    study = optuna.create_study(storage=open_storage(str(tmp_path / "study.db")))
+    if is_queued:
+        study.enqueue_trial({"x": 0.25}, user_attrs={"note": "mine", "of": ["me"]})
+    for _ in range(n_deaths):
+        study.optimize(measures_and_dies, n_trials=1, catch=(RuntimeError,))
+        assert study.get_trials()[-1].user_attrs["accuracy/all"] == 0.9
+        requeue(study, study.get_trials()[-1])
+    retry = study.get_trials()[-1]
+    assert retry.state == TrialState.WAITING
+    assert retry.user_attrs == ({"note": "mine", "of": ["me"]} if is_queued else {})
+
+
+def test_on_a_storage_that_notes_nothing_a_retry_of_a_retry_still_tells_them_apart() -> None:
+    study = optuna.create_study()
+    for _ in range(2):
+        study.optimize(measures_and_dies, n_trials=1, catch=(RuntimeError,))
+        requeue(study, study.get_trials()[-1])
+    assert study.get_trials()[-1].user_attrs == {}
 
 
 def test_the_dead_trial_itself_is_left_as_it_was() -> None:

@@ -12,9 +12,10 @@ from optuna.distributions import FloatDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
+from optuna_snn.checkpoints.lineage import RETRY_HISTORY
 from optuna_snn.database import create_database, drop_database
 from optuna_snn.workers.failures import FAIL_REASON, STOPPED
-from optuna_snn.workers.retry import HISTORY, STALE, requeue
+from optuna_snn.workers.retry import STALE, requeue
 from optuna_snn.workers.storage.opening import WorkerStorage, open_storage
 from optuna_snn.workers.sweep import silent_trials, sweep
 from tests.workers.beats import GRACE_S, age_beats, open_for_test
@@ -63,7 +64,7 @@ def test_a_dead_workers_trial_is_failed_marked_and_queued_again(url: str, name: 
     failed, _, retry = study.get_trials()
     assert GRACE_S < failed.system_attrs[STALE] < GRACE_S + 60
     assert retry.params == dead.params
-    assert retry.system_attrs[HISTORY] == [0]
+    assert retry.system_attrs[RETRY_HISTORY] == [0]
     sweep(study, storage)
     assert states(study) == [FAIL, RUNNING, WAITING]
 
@@ -144,7 +145,7 @@ def test_a_retry_that_was_lost_is_queued_by_the_next_sweep_and_once(url: str, na
     for _ in range(2):
         sweep(study, storage)
         assert states(study) == [FAIL, WAITING]
-    assert study.get_trials()[1].system_attrs[HISTORY] == [0]
+    assert study.get_trials()[1].system_attrs[RETRY_HISTORY] == [0]
 
 
 def test_a_trial_stopped_on_request_whose_retry_was_lost_is_queued_by_the_next_sweep(
@@ -174,7 +175,7 @@ def test_a_trial_whose_retries_are_spent_stays_failed(tmp_path: Path) -> None:
         if WAITING not in states(study):
             break
     assert states(study) == [FAIL] * 3
-    assert study.get_trials()[2].system_attrs[HISTORY] == [0, 1]
+    assert study.get_trials()[2].system_attrs[RETRY_HISTORY] == [0, 1]
 
 
 def test_a_beat_that_comes_between_the_verdict_and_its_execution_saves_the_trial(
@@ -265,5 +266,5 @@ def test_processes_that_sweep_at_once_queue_each_dead_trial_once(url: str, name:
     age_beats(storage, GRACE_S + 5)
     assert in_processes(3, _sweep, url, name) == ["done"] * 3
     assert sorted(states(study)) == [FAIL] * 8 + [WAITING] * 8
-    retried = sorted(t.system_attrs[HISTORY][-1] for t in study.get_trials()[8:])
+    retried = sorted(t.system_attrs[RETRY_HISTORY][-1] for t in study.get_trials()[8:])
     assert retried == list(range(8))

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
-import sys
 from pathlib import Path
 
 import optuna
@@ -14,12 +11,13 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from optuna_snn.workers.display.dashboard import dashboard_command
 from optuna_snn.workers.display.progress import Progress, best_trials
 from optuna_snn.workers.display.words import saved_words
-from optuna_snn.workers.storage.opening import database_file, shown_url
+from optuna_snn.workers.storage.opening import database_file
 from optuna_snn.workers.supervisor.outcome import RunEnd, RunOutcome
 
-__all__ = ["dashboard_command", "print_summary"]
+__all__ = ["print_summary"]
 
 N_BEST = 3
 
@@ -42,13 +40,6 @@ def print_summary(console: Console, outcome: RunOutcome, *, figure: str) -> None
     for label, words in _facts(outcome, figure):
         # Never wrapped: paths and commands are there to be copied.
         console.print(Text.assemble((f"{label:<25}", "dim"), words), soft_wrap=True)
-
-
-def dashboard_command(url: str) -> str:
-    """The command that opens the storage in optuna-dashboard; a password is not repeated."""
-    database = database_file(url)
-    shown = shown_url(url) if database is None else f"sqlite:///{_short(database)}"
-    return f"{_dashboard_program()} {shlex.quote(shown)}"
 
 
 def _facts(outcome: RunOutcome, figure: str) -> list[tuple[str, str]]:
@@ -123,14 +114,6 @@ def _best_table(study: optuna.Study) -> Table | Text:
 
 def _param(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _dashboard_program() -> str:
-    """optuna-dashboard as this shell finds it, else the one of this environment."""
-    beside = Path(sys.executable).with_name("optuna-dashboard")
-    if shutil.which(beside.name) is None and beside.exists():
-        return shlex.quote(_short(beside))
-    return beside.name
 
 
 def _short(path: Path) -> str:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from optuna_snn.workers.errors import RunError
 
 __all__ = [
+    "MAX_PORT",
     "backend_name",
     "database_file",
     "normalise_url",
@@ -33,6 +34,8 @@ KNOWN_FORMS = (
     "journal:///study.log or grpc://host:port"
 )
 
+MAX_PORT = 65535
+
 DEFAULT_GRPC_PORT = 13000
 """Optuna's own default."""
 
@@ -41,7 +44,8 @@ def normalise_url(url: str) -> str:
     """A full URL from a file name or a URL; a full URL stays as it is.
 
     Raises:
-        RunError: an empty name, a folder that does not exist, an unknown kind of storage.
+        RunError: an empty name, a folder that does not exist, an unknown kind of storage, a port
+            that is none.
     """
     if not url.strip():
         raise RunError("the storage is empty; name a file such as --storage study.db, or a URL")
@@ -102,6 +106,11 @@ def _parse(url: str) -> URL:
     if parts.host is not None and "@" in parts.host:
         raise RunError(
             "the storage URL has more than one @; write an @ of the user name or password as %40"
+        )
+    if parts.port is not None and not 1 <= parts.port <= MAX_PORT:
+        # A driver would say so after all its attempts to connect.
+        raise RunError(
+            f"the port in the storage URL must be 1 to {MAX_PORT}, got {parts.port}; correct it"
         )
     return parts
 

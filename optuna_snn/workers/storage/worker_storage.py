@@ -10,7 +10,8 @@ Departures:
 4. No trial is declared stale while healthy workers may have been kept from beating
    (`verdicts.py`); one that is declared so is marked, in the transaction that fails it.
 5. A trial is queued again once: a second retry of the same trial is the first one.
-6. On request a trial has a heartbeat from its first moment. Optuna's begin after the ask, so a
+6. A claimed trial notes which user attributes it was queued with (`retry.py`).
+7. On request a trial has a heartbeat from its first moment. Optuna's begin after the ask, so a
    worker killed in between leaves a trial that nobody would ever end.
 
 Private or version-bound names of Optuna that are used here, and nowhere else in `workers`:
@@ -39,7 +40,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.orm import Session
 
-from optuna_snn.workers.retry import HISTORY, STALE
+from optuna_snn.checkpoints.lineage import RETRY_HISTORY
+from optuna_snn.workers.retry import QUEUED_ATTRS, STALE
 from optuna_snn.workers.storage.calls import CACHE_CALLS, PUBLIC_CALLS
 from optuna_snn.workers.storage.connections import begin_well, engine_arguments
 from optuna_snn.workers.storage.database_errors import (
@@ -237,9 +239,17 @@ class WorkerStorage(RDBStorage):
                 return claimed_at is not None and bool(trial.datetime_start == claimed_at)
             self._memory.claimed_at = datetime.now()
             trial.state, trial.datetime_start = TrialState.RUNNING, self._memory.claimed_at
+            self._note_queued_attrs(trial, session)
             if self._first_beat:
                 self._beat_ahead(trial_id, session)
         return True
+
+    def _note_queued_attrs(self, trial: Any, session: Session) -> None:
+        """Store what a queued trial brings, before its objective adds to it."""
+        queued = {each.key: json.loads(each.value_json) for each in trial.user_attributes}
+        self._set_trial_attr_without_commit(
+            session, models.TrialSystemAttributeModel, trial.trial_id, QUEUED_ATTRS, queued
+        )
 
     # Heartbeats
 
@@ -324,14 +334,14 @@ def _database_now(session: Session) -> datetime:
 
 def _same_retry(study_id: int, template: FrozenTrial, session: Session) -> Any:
     """The trial that repeats the same trial as `template` does, if `template` is a retry."""
-    history = template.system_attrs.get(HISTORY)
+    history = template.system_attrs.get(RETRY_HISTORY)
     if template.state != TrialState.WAITING or not history:
         return None
     trial, attribute = models.TrialModel, models.TrialSystemAttributeModel
     query = (
         sqlalchemy.select(trial, attribute.value_json)
         .join(attribute, attribute.trial_id == trial.trial_id)
-        .where(trial.study_id == study_id, attribute.key == HISTORY)
+        .where(trial.study_id == study_id, attribute.key == RETRY_HISTORY)
     )
     for stored, text in session.execute(query):
         if json.loads(text)[-1:] == history[-1:]:

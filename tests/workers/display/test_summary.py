@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import signal
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +12,9 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
+from optuna_snn.workers.display.dashboard import dashboard_command
 from optuna_snn.workers.display.progress import ProgressReader
-from optuna_snn.workers.display.summary import dashboard_command, print_summary
+from optuna_snn.workers.display.summary import print_summary
 from optuna_snn.workers.run_files import RunFiles
 from optuna_snn.workers.supervisor.outcome import RunEnd, RunOutcome
 
@@ -114,21 +114,3 @@ def test_the_summary_says_where_results_are_that_came_too_late() -> None:
     assert "late results" not in printed(target)
     print_summary(target, outcome(study_of(), RunEnd.BUDGET_MET, n_late=2), figure="none")
     assert "2 could not be stored in their trials; kept as attributes" in printed(target)
-
-
-def test_the_dashboard_command_hides_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/no/such/python")
-    command = dashboard_command("postgresql+psycopg2://me:secret@host/db")
-    assert "secret" not in command
-    assert command.startswith("optuna-dashboard ")
-
-
-def test_the_dashboard_of_an_environment_that_is_not_activated_is_named_by_its_path(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "optuna-dashboard").touch()
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    monkeypatch.chdir(tmp_path.parent)
-    program = f"{tmp_path.name}/optuna-dashboard"
-    assert dashboard_command("sqlite:///a.db") == f"{program} sqlite:///a.db"

@@ -56,6 +56,11 @@ def test_a_file_name_or_url_becomes_a_full_url(given: str, full: str) -> None:
         ("grpc://", "has no host"),
         ("postgresql://u:p@q@host/db", "%40"),
         ("postgresql://u:p@host:five/db", "cannot be read"),
+        ("postgresql://u:p@host:70000/db", "must be 1 to 65535, got 70000; correct it$"),
+        ("postgresql://u:p@host:-1/db", "must be 1 to 65535, got -1"),
+        ("postgresql://u:p@host:0/db", "must be 1 to 65535, got 0"),
+        ("mysql+pymysql://u:p@host:65536/db", "must be 1 to 65535, got 65536"),
+        ("grpc://host:70000", "must be 1 to 65535, got 70000"),
     ],
 )
 def test_a_storage_that_cannot_work_is_refused_with_the_way_out(given: str, words: str) -> None:
