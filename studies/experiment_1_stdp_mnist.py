@@ -8,12 +8,14 @@ Run it:      python studies/experiment_1_stdp_mnist.py --scale laptop --workers 
 Options:     see experiment_options.py
 Afterwards:  optuna-snn retrain studies/experiment_1_stdp_mnist.py --top 3 --repeats 16
              (with the same OPTUNA_SNN_SCALE and so on), for the accuracy to publish
+GPUs:        none are needed. The compiled engine runs on a CPU; workers that are given a GPU take
+             BindsNET, which is far slower
 
 Departures from the paper: those of `objectives.stdp.spaces`; all decoders are fitted to the
 responses of the trained network, not along the way; what ends early is not validated.
 """
 
-from experiment_data import mnist
+from experiment_data import mnist, name_of_mnist
 from experiment_options import PAPER_BUDGET, Budget, read_options, run_script
 from optuna.samplers import BaseSampler
 
@@ -25,7 +27,8 @@ if __name__ == "__main__":  # the run loads this file once more, as a study file
     run_script(__file__, {"smoke": Budget(8), "laptop": Budget(100), "paper": PAPER_BUDGET})
 
 options = read_options()
-name = options.study_name("experiment_1_stdp_mnist")
+split = mnist(options, n_train=4000, n_validation=1000)
+name = options.study_name("experiment_1_stdp_mnist", name_of_mnist(options, split))
 direction = "maximize"
 metric_name = "accuracy"
 
@@ -35,7 +38,7 @@ STARTUP = {"released": 200, "as_run": 100}
 CHECK_EVERY = {"released": 1200, "as_run": 1000}
 
 objective = STDPObjective(
-    mnist(options, n_train=4000, n_validation=1000),
+    split,
     space=SPACES[options.space],
     setup=STDPSetup(
         n_steps=100,

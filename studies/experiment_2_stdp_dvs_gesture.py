@@ -10,6 +10,8 @@ Run it:      python studies/experiment_2_stdp_dvs_gesture.py --scale laptop --wo
 Options:     see experiment_options.py
 Afterwards:  optuna-snn retrain studies/experiment_2_stdp_dvs_gesture.py --top 3 --repeats 16
              (with the same OPTUNA_SNN_SCALE and so on), for the accuracy to publish
+GPUs:        none are needed. The compiled engine runs on a CPU; workers that are given a GPU take
+             BindsNET, which is far slower
 
 Frames of fewer pixels, at scales smoke and laptop, bring fewer spikes: the sum of a neuron's
 weights shrinks with the pixels.
@@ -18,7 +20,7 @@ authors' excite, as published); decoders are fitted to the responses of the trai
 are held out for validation, not recordings; what ends early is not validated.
 """
 
-from experiment_data import gestures
+from experiment_data import gestures, name_of_gestures
 from experiment_options import PAPER_BUDGET, Budget, read_options, run_script
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
@@ -31,7 +33,7 @@ if __name__ == "__main__":  # the run loads this file once more, as a study file
     run_script(__file__, {"smoke": Budget(6), "laptop": Budget(100), "paper": PAPER_BUDGET})
 
 options = read_options()
-name = options.study_name("experiment_2_stdp_dvs_gesture")
+name = options.study_name("experiment_2_stdp_dvs_gesture", name_of_gestures(options))
 direction = "maximize"
 metric_name = "accuracy"
 
@@ -60,6 +62,8 @@ objective = STDPObjective(
         network="distance",
         n_steps=N_STEPS[options.scale],
         batch_size=1,
+        # The interval of the authors' scripts; that of their results is not known.
+        report_every=10 if options.rule == "paper" else None,
         n_assign=None,
         device=worker_device(),
     ),

@@ -15,9 +15,23 @@ from optuna_snn.objectives import (
     split_mnist,
 )
 
-MNIST_TRAINING_IMAGES = 60_000
+MNIST_TRAINING_IMAGES, MNIST_TEST_IMAGES = 60_000, 10_000
 DENOISE_MS = 5.0
 """As in the paper: an event without a neighbour within that time is noise."""
+
+
+def name_of_mnist(options: Options, split: DataSplit) -> str | None:
+    """What marks the full MNIST at scale laptop, where 5000 digits may take its place.
+
+    The split has the whole test set of either, by which the two are told apart.
+    """
+    has_all = len(split.test) == MNIST_TEST_IMAGES
+    return "full" if options.scale == "laptop" and has_all else None
+
+
+def name_of_gestures(options: Options) -> str | None:
+    """What marks DVS128 Gesture at a scale where synthetic gestures may take its place."""
+    return "real" if options.data is not None and not options.is_paper else None
 
 
 def mnist(options: Options, *, n_train: int, n_validation: int) -> DataSplit:

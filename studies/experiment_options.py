@@ -14,7 +14,9 @@ the choices travel in the environment.
     --rule     OPTUNA_SNN_RULE      sequential; paper: the authors' count; record: stops nothing
     --sampler  OPTUNA_SNN_SAMPLER   scbo, tpe, random
     --data     OPTUNA_SNN_DATA      folder of the data set
-    --seed     OPTUNA_SNN_SEED      of networks and of scbo; another one makes another study
+    --seed     OPTUNA_SNN_SEED      of networks and of scbo
+
+Another choice makes another study, and so do other data of the same scale.
 
 doi 10.1016/j.neucom.2024.128483
 """
@@ -59,12 +61,15 @@ class Options:
         """Whether the data and the budget are those of the paper."""
         return self.scale == "paper"
 
-    def study_name(self, experiment: str) -> str:
-        """A name for each combination: their trials must not meet in one study."""
+    def study_name(self, experiment: str, data: str | None) -> str:
+        """A name for each combination: their trials must not meet in one study.
+
+        data: what they learn, where it is not what the scale has by itself
+        """
         others = [name for name in CHOICES if name != "scale"]
         unusual = [getattr(self, n) for n in others if getattr(self, n) != CHOICES[n][0]]
         seed = [f"seed{self.seed}"] if self.seed else []
-        return "-".join([experiment, self.scale, *unusual, *seed])
+        return "-".join([experiment, self.scale, *([data] if data else []), *unusual, *seed])
 
     def warmup(self, samples: int | None) -> int | None:
         """`samples` that are not judged; the authors' rule has no warm-up."""
@@ -78,7 +83,7 @@ class Options:
         tpe and random get no seed: with one, all workers would draw the same points.
         """
         if self.sampler == "scbo":
-            return SCBOSampler(n_startup_trials=n_startup_trials, seed=self.seed or None)
+            return SCBOSampler(n_startup_trials=n_startup_trials, seed=self.seed)
         if self.sampler == "tpe":
             return optuna.samplers.TPESampler()
         return optuna.samplers.RandomSampler()
@@ -133,7 +138,7 @@ def run_script(file: str, budgets: Mapping[str, Budget]) -> NoReturn:
     for name, value in vars(ours).items():
         if value is not None:
             os.environ[_variable(name)] = str(value)
-    scale = os.environ.get(_variable("scale"), CHOICES["scale"][0])
+    scale = os.environ.get(_variable("scale")) or CHOICES["scale"][0]
     budget = budgets.get(scale, PAPER_BUDGET)
     words = {"--n-trials": budget.n_trials}
     if not _are_given(others, "--workers", "--devices", "--slots"):

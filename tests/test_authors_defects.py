@@ -144,7 +144,7 @@ DEFECTS: dict[str, list[str]] = {
     ],
     "the search spaces were missing, and the scripts' defaults did not run": [
         "studies/test_experiments.py::test_an_experiment_runs_as_a_script_at_scale_smoke",
-        "objectives/slayer/test_spaces.py::test_the_bounds_are_those_of_the_paper",
+        "objectives/test_paper_spaces.py::test_every_row_of_the_papers_space_is_there",
     ],
     "results came from other settings than the scripts have, and two runs went by one name": [
         "studies/test_experiments.py::test_each_choice_has_a_study_of_its_own",
@@ -162,7 +162,7 @@ DEFECTS: dict[str, list[str]] = {
         "test_a_worker_that_dies_is_started_again_and_its_trial_is_retried",
         "objectives/stdp/test_killed.py::"
         "test_the_training_of_a_worker_killed_by_minus_9_is_resumed_by_the_next_one",
-        "objectives/slayer/test_repeats.py::"
+        "objectives/slayer/test_checkpoints.py::"
         "test_a_retry_goes_on_after_the_last_epoch_and_ends_as_if_nothing_had_happened",
     ],
     "all data was in one table of hundreds of columns that the master wrote": [

@@ -23,6 +23,13 @@ def retrain_command(
         Path | None,
         typer.Option("--folder", help="For results and weights; <study>-retrained unless given."),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            help="cpu, cuda:1, ...: what worker_device() of study files says; cpu unless given.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep the trainings that are in the folder already.")
     ] = False,
@@ -35,6 +42,8 @@ def retrain_command(
     fresh seeds on training and validation samples, and tested on samples that no trial has seen.
     The folder gets results.json and the weights of each network.
     """
+    import os
+
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -44,11 +53,14 @@ def retrain_command(
     from optuna_snn.retraining.best import retrain_best
     from optuna_snn.retraining.results import RESULTS_FILE, Repeat, RetrainedTrial
     from optuna_snn.retraining.table import print_retrained
+    from optuna_snn.workers.devices import DEVICE_VARIABLE
     from optuna_snn.workers.run_files import default_storage, run_files
     from optuna_snn.workers.storage.opening import normalise_url
     from optuna_snn.workers.stored_study import load_stored_study
     from optuna_snn.workers.study_file import load_study_file
 
+    if device is not None:
+        os.environ[DEVICE_VARIABLE] = device  # study files ask for it as they are loaded
     console = Console()
     console.print(f"Loading {study} ...", style="dim")
     definition = load_study_file(study)
@@ -70,15 +82,21 @@ def retrain_command(
                 markup=False,
             )
 
-        trials = retrain_best(
-            stored,
-            definition.objective,
-            top=top,
-            repeats=repeats,
-            seed=seed,
-            folder=folder,
-            resume=resume,
-            on_repeat=show,
-        )
+        try:
+            trials = retrain_best(
+                stored,
+                definition.objective,
+                top=top,
+                repeats=repeats,
+                seed=seed,
+                folder=folder,
+                resume=resume,
+                on_repeat=show,
+            )
+        except KeyboardInterrupt:
+            progress.print(f"finished trainings are in {folder}; --resume keeps them", style="dim")
+            raise
+    if len(trials) < top:
+        console.print(f"only {len(trials)} of {top} trials: no others are feasible and COMPLETE")
     print_retrained(console, trials, metric_name=(stored.metric_names or ["value"])[0])
     console.print(f"results and weights: {folder / RESULTS_FILE}", style="dim", soft_wrap=True)

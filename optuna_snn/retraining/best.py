@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,6 +13,7 @@ import optuna
 
 from optuna_snn.objectives.retrained import Retrainable, Retrained
 from optuna_snn.retraining.results import (
+    RESULTS_FILE,
     Repeat,
     RetrainedTrial,
     read_results,
@@ -53,12 +54,14 @@ def retrain_best(
         repeats: How many trainings of each.
         folder: Where the files go; it is made.
         seed: With the numbers of trial and repeat it determines the seed of a training.
-        resume: Keep what `folder` already has of the same params and seeds.
+        resume: Keep what `folder` already has of the same params and seeds, from the first moment
+            on: another interruption loses none of it.
         on_repeat: Called after each training with the trial so far.
 
     Raises:
-        RunError: a number below 1, an objective without `retrain`, no feasible trial, results
-            that cannot be written or read, or every training failed.
+        RunError: a number below 1, an objective without `retrain`, a study of several objective
+            values, no feasible trial, results in the folder without `resume`, results that cannot
+            be written or read, or every training failed.
     """
     for name, number in (("top", top), ("repeats", repeats)):
         if number < 1:
@@ -68,10 +71,21 @@ def retrain_best(
             "the objective of this study cannot be retrained: it has no method retrain(params, "
             "seed) that returns an optuna_snn.objectives.retrained.Retrained"
         )
+    if len(study.directions) > 1:
+        raise RunError(
+            f"study {study.study_name!r} has {len(study.directions)} objective values, of which "
+            "none says alone which trials are best; retrain takes studies of one. To train a "
+            "chosen trial, call its objective's retrain(params, seed)"
+        )
     chosen = best_trials(study.get_trials(deepcopy=False), study.direction.name.lower(), top)
     if not chosen:
         raise RunError(
             f"study {study.study_name!r} has no feasible COMPLETE trial to retrain; run it longer"
+        )
+    if not resume and (folder / RESULTS_FILE).exists():
+        raise RunError(
+            f"{folder} holds the results of a retraining; --resume keeps them and trains what is "
+            "missing, --folder names another folder"
         )
     known = _finished(folder) if resume else {}
     results: list[RetrainedTrial] = []
@@ -79,14 +93,19 @@ def retrain_best(
         assert trial.value is not None  # COMPLETE, with one objective value
         result = RetrainedTrial(trial.number, trial.value, trial.params)
         for index in range(1, repeats + 1):
-            number_seed = _seed(seed, trial.number, index)
-            repeat = known.get(_key(result, index, number_seed))
-            if repeat is None:
-                repeat = _train(objective, result, index, number_seed, folder)
-            result = replace(result, repeats=(*result.repeats, repeat))
-            _keep(study, folder, [*results, result])
-            on_repeat(result, repeat)
+            repeat = known.get(_key(result, index, _seed(seed, trial.number, index)))
+            if repeat is not None:
+                result = result.with_repeat(repeat)
         results.append(result)
+    for place, result in enumerate(results):
+        for index in range(1, repeats + 1):
+            repeat = next((each for each in result.repeats if each.index == index), None)
+            if repeat is None:
+                number_seed = _seed(seed, result.number, index)
+                repeat = _train(objective, result, index, number_seed, folder)
+                result = results[place] = result.with_repeat(repeat)
+            _keep(study, folder, results, result)
+            on_repeat(result, repeat)
     if not any(result.test_accuracies for result in results):
         raise RunError(f"every training failed; the first one: {results[0].repeats[0].error}")
     return results
@@ -112,12 +131,13 @@ def _train(
     return Repeat(index, seed, seconds, found.test_accuracy, dict(found.spikes), name)
 
 
-def _keep(study: optuna.Study, folder: Path, results: list[RetrainedTrial]) -> None:
+def _keep(
+    study: optuna.Study, folder: Path, results: list[RetrainedTrial], last: RetrainedTrial
+) -> None:
     try:
-        write(folder, study.study_name, results)
+        write(folder, study.study_name, [result for result in results if result.repeats])
     except OSError as error:
         raise _unwritable(folder, error) from error
-    last = results[-1]
     study.set_user_attr(
         f"retrained/{last.number}",
         {
@@ -146,7 +166,8 @@ def _finished(folder: Path) -> dict[object, Repeat]:
 
 
 def _key(trial: RetrainedTrial, index: int, seed: int) -> object:
-    return trial.number, tuple(sorted(trial.params.items())), index, seed
+    """What tells a training from others; params as JSON, which is what the file gives back."""
+    return trial.number, json.dumps(trial.params, sort_keys=True), index, seed
 
 
 def _unwritable(folder: Path, error: OSError) -> RunError:

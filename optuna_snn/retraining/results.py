@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,11 @@ class RetrainedTrial:
     validation: float
     params: Mapping[str, Any]
     repeats: tuple[Repeat, ...] = ()
+
+    def with_repeat(self, repeat: Repeat) -> Self:
+        """The trial with one more new training, in the order of their indices."""
+        repeats = sorted((*self.repeats, repeat), key=lambda each: each.index)
+        return replace(self, repeats=tuple(repeats))
 
     @property
     def test_accuracies(self) -> list[float]:
@@ -113,8 +118,7 @@ def read_results(folder: str | Path) -> tuple[RetrainedTrial, ...]:
         return ()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
-            f"{path} holds no results of a retraining ({error}); move it away, or leave out "
-            "--resume"
+            f"{path} holds no results of a retraining ({error}); move it away"
         ) from error
 
 

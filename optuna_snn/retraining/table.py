@@ -17,21 +17,19 @@ def print_retrained(
     console: Console, trials: Sequence[RetrainedTrial], *, metric_name: str
 ) -> None:
     """Print a row for each trial: its value in the study, test accuracy, spikes, failures."""
-    layers = list(dict.fromkeys(name for trial in trials for name in trial.spikes))
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("trial", justify="right")
     table.add_column(f"validation {escape(metric_name)}", justify="right")
-    table.add_column("test accuracy", justify="right")
+    table.add_column("test accuracy", justify="right", no_wrap=True)
     table.add_column("repeats", justify="right")
-    for name in layers:
-        table.add_column(f"spikes {escape(name)}", justify="right")
+    table.add_column("spikes of a test sample")  # of many layers; the one that may be folded
     for trial in trials:
         table.add_row(
             str(trial.number),
             f"{trial.validation:.4g}",
             _accuracy(trial),
             str(len(trial.test_accuracies)),
-            *(f"{trial.spikes[name]:.4g}" if name in trial.spikes else "-" for name in layers),
+            ", ".join(f"{escape(name)} {mean:.4g}" for name, mean in trial.spikes.items()) or "-",
         )
     console.print(table)
     for trial in trials:

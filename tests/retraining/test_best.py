@@ -11,6 +11,7 @@ import numpy as np
 import optuna
 import pytest
 
+from optuna_snn.objectives.retrained import Retrained
 from optuna_snn.retraining import RetrainedTrial, read_results, retrain_best
 from optuna_snn.workers.errors import RunError
 from tests.retraining.toy import Toy, study_of
@@ -47,9 +48,9 @@ def test_each_training_has_a_seed_of_its_own_and_the_same_one_in_another_call(
     study: optuna.Study, tmp_path: Path
 ) -> None:
     first, again, other = Toy(), Toy(), Toy()
-    retrain(study, tmp_path, objective=first)
-    retrain(study, tmp_path, objective=again)
-    retrain(study, tmp_path, objective=other, seed=1)
+    retrain(study, tmp_path / "first", objective=first)
+    retrain(study, tmp_path / "again", objective=again)
+    retrain(study, tmp_path / "other", objective=other, seed=1)
     assert len({seed for _, seed in first.asked}) == 6
     assert first.asked == again.asked
     assert not {seed for _, seed in first.asked} & {seed for _, seed in other.asked}
@@ -117,6 +118,62 @@ def test_resume_trains_only_what_is_missing(study: optuna.Study, tmp_path: Path)
     assert after[1].repeats[:2] == before[1].repeats
 
 
+def test_results_are_not_replaced_by_those_of_another_retraining(
+    study: optuna.Study, tmp_path: Path
+) -> None:
+    before = retrain(study, tmp_path)
+    with pytest.raises(RunError, match="holds the results of a retraining; --resume keeps them"):
+        retrain(study, tmp_path, seed=1)
+    assert read_results(tmp_path) == tuple(before)
+
+
+def test_another_interruption_of_a_resumed_retraining_loses_nothing(
+    study: optuna.Study, tmp_path: Path
+) -> None:
+    before = retrain(study, tmp_path)
+    (tmp_path / "trial-2-repeat-2.npz").unlink()
+
+    class Interrupted(Toy):
+        def retrain(self, params: Any, seed: int) -> Retrained:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        retrain(study, tmp_path, objective=Interrupted(), resume=True)
+    assert sum(len(each.repeats) for each in read_results(tmp_path)) == 5
+    toy = Toy()
+    after = retrain(study, tmp_path, objective=toy, resume=True)
+    assert [seed for _, seed in toy.asked] == [before[0].repeats[1].seed]
+    assert [each.index for each in after[0].repeats] == [1, 2, 3]
+    assert after[1] == before[1]
+
+
+def test_resume_trains_what_has_failed(study: optuna.Study, tmp_path: Path) -> None:
+    retrain(study, tmp_path, objective=Toy(fails_at=0.65))
+    toy = Toy()
+    after = retrain(study, tmp_path, objective=toy, resume=True)
+    assert {x for x, _ in toy.asked} == {0.6}
+    assert [len(each.test_accuracies) for each in after] == [3, 3]
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
+def test_resume_knows_params_again_that_the_file_gives_back_as_another_type(
+    tmp_path: Path,
+) -> None:
+    """Choices may be tuples, which JSON makes lists."""
+    sizes = optuna.distributions.CategoricalDistribution([(3, 4), (5, 6)])
+    x = optuna.distributions.FloatDistribution(0, 1)
+    study = optuna.create_study(direction="maximize", study_name="toy")
+    study.add_trial(
+        optuna.trial.create_trial(
+            value=0.5, params={"x": 0.5, "sizes": (3, 4)}, distributions={"x": x, "sizes": sizes}
+        )
+    )
+    retrain(study, tmp_path)
+    toy = Toy()
+    retrain(study, tmp_path, objective=toy, resume=True)
+    assert toy.asked == []
+
+
 def test_resume_does_not_take_the_results_of_other_params(
     study: optuna.Study, tmp_path: Path
 ) -> None:
@@ -156,6 +213,31 @@ def test_wrong_options_are_refused(
 ) -> None:
     with pytest.raises(RunError, match=message):
         retrain(study, tmp_path, **options)
+
+
+def test_a_study_of_several_objective_values_is_refused(tmp_path: Path) -> None:
+    study = optuna.create_study(directions=["maximize", "minimize"], study_name="two")
+    study.optimize(lambda trial: (0.5, 3.0), n_trials=1)
+    with pytest.raises(RunError, match="study 'two' has 2 objective values"):
+        retrain(study, tmp_path)
+
+
+def test_failed_pruned_and_running_trials_are_never_retrained(
+    study: optuna.Study, tmp_path: Path
+) -> None:
+    """All of them have params, and values better than any."""
+    finished = study.trials[0]
+    for state in (optuna.trial.TrialState.FAIL, optuna.trial.TrialState.PRUNED):
+        trial = optuna.trial.create_trial(
+            state=state,
+            params={"x": 1.0, "silence": -0.1},
+            distributions=finished.distributions,
+            intermediate_values={1: 1.0},
+        )
+        study.add_trial(trial)
+    study.ask(finished.distributions)
+    results = retrain(study, tmp_path, top=10, repeats=1)
+    assert [trial.number for trial in results] == [2, 3, 0, 4]
 
 
 def test_a_study_without_a_feasible_trial_is_refused(tmp_path: Path) -> None:

@@ -162,6 +162,59 @@ def test_scale_paper_refuses_other_data_than_the_papers(
         load(number, monkeypatch, {"scale": "paper"})
 
 
+def test_real_gestures_and_synthetic_ones_are_never_in_one_study(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_gestures(tmp_path, n_train_people=2, n_test_people=1, duration_ms=100)
+    synthetic = load(2, monkeypatch)
+    names = {scale: load(2, monkeypatch, {"scale": scale, "data": str(tmp_path)}).name
+             for scale in ("smoke", "paper")}  # fmt: skip
+    assert synthetic.name == "experiment_2_stdp_dvs_gesture-smoke"
+    assert names["smoke"] == "experiment_2_stdp_dvs_gesture-smoke-real"
+    assert names["paper"] == "experiment_2_stdp_dvs_gesture-paper"  # it has no other data
+
+
+def test_mnist_and_the_digits_that_take_its_place_are_never_in_one_study(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    give_as_mnist(monkeypatch)
+    digits = load(1, monkeypatch, {"scale": "laptop"})
+    assert digits.name == "experiment_1_stdp_mnist-laptop"
+    import experiment_data
+
+    monkeypatch.setattr(experiment_data, "MNIST_TEST_IMAGES", 10)
+    assert load(1, monkeypatch, {"scale": "laptop"}).name == "experiment_1_stdp_mnist-laptop-full"
+    assert load(1, monkeypatch, {"scale": "paper"}).name == "experiment_1_stdp_mnist-paper"
+    assert load(1, monkeypatch).name == "experiment_1_stdp_mnist-smoke"  # digits everywhere
+
+
+@pytest.mark.parametrize(
+    ("number", "options", "interval"),
+    [
+        (1, {"rule": "paper"}, 1200),
+        (1, {"rule": "paper", "space": "as_run"}, 1000),
+        (1, {}, 16),
+        (2, {"rule": "paper"}, 10),
+        (2, {}, 16),
+    ],
+)
+def test_the_authors_rule_is_asked_at_their_intervals_and_ours_sooner(
+    number: int, options: dict[str, str], interval: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load(number, monkeypatch, options).objective.setup.n_reported == interval
+
+
+def test_the_seed_is_that_of_the_networks_and_of_scbo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zero, which stands for none given, is a seed like any other."""
+    drawn = []
+    for seed in ("", "0", "1"):
+        module = load(1, monkeypatch, {"seed": seed})
+        study = optuna.create_study(direction="maximize", sampler=module.sampler())
+        drawn.append(study.ask(dict(module.objective._space)).params)
+        assert module.objective._seed == int(seed or 0)
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
 def test_each_choice_has_a_study_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     choices: list[dict[str, str]] = [
         {},
@@ -228,10 +281,14 @@ def test_a_script_hands_its_choices_on_and_fills_in_the_budget_of_its_scale(
     assert experiment_options.read_options().rule == "record"
     start("--scale", "smoke", "--n-trials=9", "--workers", "2")
     start("--scale", "paper", "--devices", "all")
+    monkeypatch.setenv("OPTUNA_SNN_SCALE", "")  # as good as none
+    budgets["laptop"] = experiment_options.Budget(3)
+    start("--workers", "4")
     assert asked == [
         ["run", "study.py", "--n-trials", "5", "--workers", "1", "--storage", "x.db"],
         ["run", "study.py", "--n-trials=9", "--workers", "2"],
         ["run", "study.py", "--n-trials", "100000", "--timeout", "360000", "--devices", "all"],
+        ["run", "study.py", "--n-trials", "3", "--workers", "4"],
     ]
 
 

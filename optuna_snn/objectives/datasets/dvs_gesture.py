@@ -86,9 +86,11 @@ def read_gesture(path: Path) -> Events:
         raise _damaged(path, f"need numbers, got the type {table.dtype}")
     x, y, polarity, t_ms = np.ascontiguousarray(table.T)
     for name, values in (("x", x), ("y", y), ("polarity", polarity), ("time", t_ms)):
-        is_whole = np.isfinite(values) if name == "time" else values == np.floor(values)
-        if not np.all(is_whole):
-            raise _damaged(path, f"the column of {name} has {values[~is_whole][0]}")
+        is_sound = np.isfinite(values)
+        if name != "time":
+            is_sound &= values == np.floor(values)
+        if not np.all(is_sound):
+            raise _damaged(path, f"the column of {name} has {values[~is_sound][0]}")
     if not np.all((polarity == 0) | (polarity == 1)):
         raise _damaged(path, f"polarities must be 0 or 1, got {np.unique(polarity)[:5].tolist()}")
     events = Events(

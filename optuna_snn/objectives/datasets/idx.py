@@ -48,4 +48,4 @@ def read_idx(path: Path, *, n_axes: int) -> NDArray[np.uint8]:
 
 
 def _damaged(path: Path, reason: str) -> DatasetError:
-    return DatasetError(f"The file {path} cannot be read: {reason}; fetch it again.")
+    return DatasetError(f"The file {path} cannot be read: {reason}; remove it and fetch it again.")

@@ -32,7 +32,7 @@ SHARES = ("current_decay", "voltage_decay", "threshold_decay", "refractory_decay
 class SLAYERConfig:
     """How a network of adaptive leaky integrate-and-fire (ALIF) neurons is built and trained.
 
-    Which of the layers there are depends on the network (`slayer_plan`); the fields of layers
+    Which of the layers there are depends on the network (`plan`); the fields of layers
     that it lacks have no effect. The defaults learn digits with the dense network.
 
     n_epochs:       passes through the training samples

@@ -1,4 +1,4 @@
-"""The networks of `slayer_plan`, assembled from lava-dl's blocks for SLAYER.
+"""The networks of `plan`, assembled from lava-dl's blocks for SLAYER.
 
 All layers, pools too, are adaptive leaky integrate-and-fire neurons with the same parameters. A
 pool's neurons add up the spikes of their window. Convolutions have learnt axonal delays;
@@ -7,9 +7,9 @@ convolutions and the hidden layer have dropout. A spike reaches the next layer i
 Spikes are (batch, channels, height, width, time), behind a dense layer (batch, neurons, time).
 
 The weights, their quantisation, spikes and surrogate gradients are lava-dl's; membrane dynamics
-are those of `slayer_dynamics`, which gives the same numbers sooner.
+are those of `dynamics`, which gives the same numbers sooner.
 
-Departures from lava-dl, beside those of `slayer_modules`:
+Departures from lava-dl, beside those of `modules`:
     1. Thresholds are rounded to its grid of 1/64; it truncates them.
     2. Initial weights and delays come from the generator that is passed in.
 
@@ -39,7 +39,7 @@ class SLAYERNetwork(nn.Module):
     """A network of SLAYER blocks, made ready to be trained on a device.
 
     Args:
-        plan: its layers, of `slayer_plan.plan_network`.
+        plan: its layers, of `plan.plan_network`.
         config: parameters of the neurons, and dropout.
         input_shape: of the samples.
         rng: source of the initial weights and delays, and of dropout.

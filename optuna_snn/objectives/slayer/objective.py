@@ -14,36 +14,33 @@ accuracies are asked after each epoch but the last one, when there is nothing to
 
 from __future__ import annotations
 
-import math
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
-from os import PathLike
+from functools import cached_property, partial
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import optuna
+import torch
 from optuna.trial import BaseTrial, FixedTrial
 
 from optuna_snn.backends import lava_dl
-from optuna_snn.checkpoints import Checkpoint, first_trial_number
+from optuna_snn.checkpoints import FOLDER_VARIABLE, Checkpoint, first_trial_number
 from optuna_snn.monitor import SpikeMonitor
 from optuna_snn.objectives.datasets import DataSplit
+from optuna_snn.objectives.labelled_samples import digest_of, refuse_unknown_labels
 from optuna_snn.objectives.retrained import Retrained
 from optuna_snn.objectives.search_space import SearchSpace, extremes
 from optuna_snn.objectives.slayer.config import SLAYERConfig, slayer_config
 from optuna_snn.objectives.slayer.course import Course
 from optuna_snn.objectives.slayer.plan import Layer
-from optuna_snn.objectives.slayer.retraining import (
-    refuse_unknown_labels,
-    retrain,
-    retrain_network,
-)
+from optuna_snn.objectives.slayer.retraining import retrain, retrain_network
 from optuna_snn.objectives.slayer.setup import SLAYERSetup
 from optuna_snn.objectives.slayer.spaces import checked_slayer_space, suggest_slayer_config
 from optuna_snn.objectives.slayer.training import SLAYERTraining
 from optuna_snn.objectives.spike_inputs import FrameSplit
+from optuna_snn.objectives.trial_rng import trial_rng
 from optuna_snn.spikes.checks import checked_integer
 from optuna_snn.spikes.limits import PerLayer
 from optuna_snn.spikes.rules import RuleName
@@ -83,8 +80,10 @@ class SLAYERObjective:
     ``seconds/training`` and ``seconds/validation`` of all epochs together.
 
     The same params, seed and trial number give the same result on the same machine, on the CPU
-    with the same number of threads. A trial that retries a dead one has the first one's number
-    for that, and with checkpoints goes on after the last epoch that was finished.
+    with the same number of threads. The retry of a trial whose worker died counts by the number
+    of the first one. With checkpoints it goes on after the last epoch that was saved, to the same
+    result; the user attribute ``resumed_at`` says after how many samples, 0 for a training from
+    the start.
 
     Args:
         split: Samples to train on and to validate with, images (`DataSplit`) or recordings of
@@ -96,9 +95,11 @@ class SLAYERObjective:
             ``("output",)``.
         seed: With the trial's number it determines all randomness; None draws from the system.
         alpha, beta, rule, delta, warmup, min_samples: See `SpikeMonitor`.
-        checkpoint_every_s: The state of the training is saved for a retry after each epoch that
-            ends so many seconds after the last save, or the start; None: never.
-        checkpoint_folder: See `Checkpoint`.
+        checkpoints: Folder for the checkpoints of the trainings, which machines that retry each
+            other's trials must share (`optuna_snn.checkpoints.Checkpoint`). None takes that of the
+            environment variable OPTUNA_SNN_CHECKPOINTS; without it nothing is saved.
+        checkpoint_every_s: Seconds after the last save, or the start, from which on the end of an
+            epoch is saved; 0 saves each.
 
     Raises:
         ValueError: An argument is out of range or contradicts another; labels of the validation
@@ -124,8 +125,8 @@ class SLAYERObjective:
         delta: float = 1e-3,
         warmup: int | None = None,
         min_samples: int = 16,
-        checkpoint_every_s: float | None = 60.0,
-        checkpoint_folder: str | PathLike[str] | None = None,
+        checkpoints: str | os.PathLike[str] | None = None,
+        checkpoint_every_s: float = 60.0,
     ) -> None:
         lava_dl.load()
         self._split = split
@@ -137,19 +138,6 @@ class SLAYERObjective:
             refuse_unknown_labels(split.n_classes, name, getattr(split, name))
         plan = self._plan_of_largest_kernels()
         self._layers = _watched(plan, layers)
-        self._checkpoint = partial(
-            Checkpoint,
-            folder=checkpoint_folder,
-            every_s=math.inf if checkpoint_every_s is None else checkpoint_every_s,
-            conditions={
-                "setup": self._setup,
-                "defaults": self._defaults,
-                "layers": self._layers,
-                "seed": self._seed,
-                "samples": (len(split.train), len(split.validation)),
-            },
-        )
-        self._checkpoint(FixedTrial({}))
         self._watch = partial(
             SpikeMonitor,
             alpha=alpha,
@@ -161,7 +149,10 @@ class SLAYERObjective:
             epoch_size=len(split.train),
             layers=self._layers,
         )
+        self._checkpoint = partial(Checkpoint, folder=checkpoints, every_s=checkpoint_every_s)
+        self._has_checkpoints = bool(checkpoints or os.environ.get(FOLDER_VARIABLE))
         self._watch(FixedTrial({}))  # refuses wrong options now rather than in the first trial
+        self._checkpoint(FixedTrial({}))
 
     @property
     def split(self) -> DataSplit | FrameSplit:
@@ -177,34 +168,50 @@ class SLAYERObjective:
         """Train, watch, validate; `optuna.TrialPruned` if the study's pruner says so."""
         config = suggest_slayer_config(trial, self._space, self._defaults)
         trial.set_user_attr("setup", asdict(self._setup))
+        if not self._has_checkpoints:
+            return self._run(trial, config, None)
+        with self._checkpoint(trial, conditions=self._conditions(config)) as checkpoint:
+            return self._run(trial, config, checkpoint)
+
+    def retrain(self, params: Mapping[str, Any], seed: int) -> Retrained:
+        """Train what the params of a trial stand for afresh; see `retraining.retrain_network`."""
+        config = slayer_config(params, self._defaults)
+        return retrain_network(config, self._split, setup=self._setup, seed=seed)
+
+    def config(self, trial: optuna.trial.FrozenTrial) -> SLAYERConfig:
+        """What a finished trial trained; `retrain` takes it."""
+        return slayer_config(trial.params, self._defaults)
+
+    def _run(self, trial: BaseTrial, config: SLAYERConfig, checkpoint: Checkpoint | None) -> float:
         training = SLAYERTraining(
             config,
             self._split.train,
             self._setup,
             n_classes=self._split.n_classes,
-            rng=_trial_rng(self._seed, first_trial_number(trial)),
+            rng=trial_rng(self._seed, first_trial_number(trial)),
         )
-        n_planned = config.n_epochs * len(self._split.train)
         course = Course()
+        n_planned = config.n_epochs * len(self._split.train)
         try:
-            with (
-                self._checkpoint(trial) as checkpoint,
-                self._watch(trial, planned_samples=n_planned) as monitor,
-            ):
+            with self._watch(trial, planned_samples=n_planned) as monitor:
                 blocks = training.network.blocks
                 monitor.watch(training.network, {name: blocks[name] for name in self._layers})
-                if state := checkpoint.load():
+                if state := None if checkpoint is None else checkpoint.load():
                     training.resume(state["training"])
                     monitor.restore(state["monitor"])
                     course = Course(**state["course"])
                     for epoch, accuracy in enumerate(course.accuracies, start=1):
                         trial.report(accuracy, epoch)
+                if checkpoint is not None:
+                    trial.set_user_attr("resumed_at", monitor.n_samples)
                 while training.n_epochs_done < config.n_epochs:
                     self._run_epoch(trial, training, monitor, course)
-                    is_last = training.n_epochs_done == config.n_epochs
-                    if not is_last and trial.should_prune():
+                    if training.n_epochs_done == config.n_epochs:
+                        break
+                    if trial.should_prune():
                         raise optuna.TrialPruned(monitor.verdict or PRUNED_BY_ANOTHER)
-                    if checkpoint.is_due and not is_last:
+                    # Not before the pruner was asked: a resumed training does not ask it again.
+                    if checkpoint is not None and checkpoint.is_due:
                         checkpoint.save(
                             {
                                 "training": training.state(),
@@ -236,14 +243,22 @@ class SLAYERObjective:
         course.add(batches, found, trained_at - started_at, perf_counter() - trained_at)
         trial.report(found.accuracy, training.n_epochs_done)
 
-    def retrain(self, params: Mapping[str, Any], seed: int) -> Retrained:
-        """Train what the params of a trial stand for afresh; see `retraining.retrain_network`."""
-        config = slayer_config(params, self._defaults)
-        return retrain_network(config, self._split, setup=self._setup, seed=seed)
+    def _conditions(self, config: SLAYERConfig) -> dict[str, Any]:
+        """What a training must have in common with a checkpoint that it resumes."""
+        return {
+            **asdict(config),
+            **asdict(self._setup),
+            **self._watch.keywords,
+            # It may move to another device of its kind; random states do not fit the other kind.
+            "device": torch.device(self._setup.device).type,
+            "seed": self._seed,
+            "data": self._data_digest,
+        }
 
-    def config(self, trial: optuna.trial.FrozenTrial) -> SLAYERConfig:
-        """What a finished trial trained; `retrain` takes it."""
-        return slayer_config(trial.params, self._defaults)
+    @cached_property
+    def _data_digest(self) -> str:
+        """Tells the samples, in their order, from any others; a checkpoint holds accuracies."""
+        return digest_of(self._split.train) + digest_of(self._split.validation)
 
     def _plan_of_largest_kernels(self) -> tuple[Layer, ...]:
         """Layers where everything that the space may suggest fits; ValueError if it does not."""
@@ -266,9 +281,3 @@ def _watched(plan: Sequence[Layer], layers: Collection[str] | None) -> tuple[str
     if not layers:
         raise ValueError("layers names no layer; None takes all but pools.")
     return tuple(layers)
-
-
-def _trial_rng(seed: int | None, trial_number: int) -> np.random.Generator:
-    if seed is None:
-        return np.random.default_rng()
-    return np.random.default_rng([seed, trial_number])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from optuna_snn.objectives.datasets import DataSplit
+from optuna_snn.objectives.labelled_samples import refuse_unknown_labels
 from optuna_snn.objectives.retrained import Retrained
 from optuna_snn.objectives.slayer.config import SLAYERConfig
 from optuna_snn.objectives.slayer.setup import SLAYERSetup
 from optuna_snn.objectives.slayer.training import SLAYERTraining
-from optuna_snn.objectives.spike_inputs import FrameSplit, LabelledSamples
+from optuna_snn.objectives.spike_inputs import FrameSplit
 
-__all__ = ["refuse_unknown_labels", "retrain", "retrain_network"]
+__all__ = ["retrain", "retrain_network"]
 
 
 def retrain(
@@ -56,13 +57,3 @@ def retrain_network(
         spikes=found.spikes,
         weights={name: each.detach().cpu().numpy() for name, each in state.items()},
     )
-
-
-def refuse_unknown_labels(n_classes: int, part: str, samples: LabelledSamples) -> None:
-    """ValueError if samples have labels beyond the outputs of the network."""
-    largest = int(samples.labels.max())
-    if largest >= n_classes:
-        raise ValueError(
-            f"The {part} part has the label {largest}, but the network learns {n_classes} classes "
-            f"(0 to {n_classes - 1}). Draw another split, or drop those samples."
-        )

@@ -17,7 +17,7 @@ __all__ = ["SLAYERSetup"]
 class SLAYERSetup:
     """The conditions that all trials of a study share.
 
-    network:      "dense", or the paper's "experiment_3" and "experiment_4" (`slayer_plan`)
+    network:      "dense", or the paper's "experiment_3" and "experiment_4" (`plan`)
     n_steps:      steps that each sample is shown for
     encoding, intensity_hz, image_shape: of images; see `SpikeInputs`
     overlapping_pools: whether windows of pools are one pixel apart, as in the paper, or side by

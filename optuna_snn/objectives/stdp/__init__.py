@@ -1,4 +1,4 @@
-"""Digits learnt by STDP: the Diehl & Cook network, the engines that compute it, the objective."""
+"""Images and recordings learnt by STDP: networks, the engines that compute them, the objective."""
 
 from optuna_snn.objectives.stdp.objective import STDPObjective, decode, retrain
 from optuna_snn.objectives.stdp.setup import STDPSetup

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,12 @@ class Fired:
 
     counts: Mapping[str, NDArray[np.int64]]
     gaps: Mapping[str, NDArray[np.float64]] | None = None
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Fired]) -> Fired:
+        """Put the samples of several parts in a row; gaps were read in all of them or in none."""
+        gaps = [part.gaps for part in parts if part.gaps is not None]
+        return cls(_joined([part.counts for part in parts]), _joined(gaps) if gaps else None)
 
 
 class Network(Protocol):
@@ -76,3 +82,7 @@ def checked_learned(learned: LearnedState, n_inputs: int, map_size: int) -> Lear
             f"to be restored has {weights.shape} and {theta_mv.shape}."
         )
     return LearnedState(weights, theta_mv)
+
+
+def _joined(parts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

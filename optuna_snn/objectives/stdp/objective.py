@@ -18,7 +18,6 @@ from functools import cached_property, partial
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.trial import BaseTrial, FixedTrial
 
@@ -26,10 +25,10 @@ from optuna_snn.checkpoints import FOLDER_VARIABLE, Checkpoint, first_trial_numb
 from optuna_snn.monitor import SpikeMonitor
 from optuna_snn.objectives.datasets import DataSplit, Samples
 from optuna_snn.objectives.decoders import DecoderName
+from optuna_snn.objectives.labelled_samples import digest_of, refuse_unknown_labels
 from optuna_snn.objectives.retrained import Retrained
 from optuna_snn.objectives.spike_inputs import FrameSplit
 from optuna_snn.objectives.stdp.engines import EngineChoice, EngineName, chosen_engine
-from optuna_snn.objectives.stdp.presenting import digest_of
 from optuna_snn.objectives.stdp.readout import decode
 from optuna_snn.objectives.stdp.retraining import retrain, retrain_network
 from optuna_snn.objectives.stdp.setup import STDPSetup
@@ -42,6 +41,7 @@ from optuna_snn.objectives.stdp.spaces import (
     suggest_stdp_config,
 )
 from optuna_snn.objectives.stdp.training import STDPTraining
+from optuna_snn.objectives.trial_rng import trial_rng
 from optuna_snn.spikes.checks import checked_integer
 from optuna_snn.spikes.limits import PerLayer
 from optuna_snn.spikes.rules import RuleName
@@ -99,7 +99,8 @@ class STDPObjective:
         checkpoint_every_s: Seconds between two saves; one is made at the end of each epoch too.
 
     Raises:
-        ValueError: An argument is out of range or contradicts another.
+        ValueError: An argument is out of range or contradicts another; labels of the validation
+            part that the training part lacks.
         MissingPackageError: What the engine needs is not installed.
     """
 
@@ -127,6 +128,7 @@ class STDPObjective:
         self._split = split
         self._setup = STDPSetup() if setup is None else setup
         _refuse_recordings(split, self._setup)
+        refuse_unknown_labels(split.n_classes, "validation", split.validation)
         self._engine = chosen_engine(engine, self._setup.device)
         defaults = default_config(self._setup.network)
         self._defaults = defaults if decoder is None else replace(defaults, decoder=decoder)
@@ -185,7 +187,7 @@ class STDPObjective:
         )
 
     def _run(self, trial: BaseTrial, config: STDPConfig, checkpoint: Checkpoint | None) -> float:
-        rng = _trial_rng(self._seed, first_trial_number(trial))
+        rng = trial_rng(self._seed, first_trial_number(trial))
         training = STDPTraining(
             config,
             self._split.train,
@@ -233,9 +235,12 @@ class STDPObjective:
 
     def _conditions(self, config: STDPConfig) -> dict[str, Any]:
         """What a training must have in common with a checkpoint that it resumes."""
+        trained, setup = asdict(config), asdict(self._setup)
+        parameters = trained.pop("network")  # the setup has a "network" too: its kind
         conditions = {
-            **asdict(config),
-            **asdict(self._setup),
+            **trained,
+            **parameters,
+            **setup,
             **self._watch.keywords,
             "seed": self._seed,
             "membranes": self._reads_membranes,
@@ -257,9 +262,3 @@ def _refuse_recordings(split: DataSplit | FrameSplit, setup: STDPSetup) -> None:
             'network="diehl_cook" takes images, and the split has recordings of events; take '
             'STDPSetup(network="distance").'
         )
-
-
-def _trial_rng(seed: int | None, trial_number: int) -> np.random.Generator:
-    if seed is None:
-        return np.random.default_rng()
-    return np.random.default_rng([seed, trial_number])

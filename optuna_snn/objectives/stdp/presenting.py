@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optuna_snn.objectives.datasets import EventSamples, Samples
+from optuna_snn.objectives.datasets import Samples
 from optuna_snn.objectives.decoders import DecoderName, SpikeTrains, accuracy, predict_all
 from optuna_snn.objectives.encoding import poisson_spikes
 from optuna_snn.objectives.spike_inputs import LabelledSamples
@@ -21,7 +20,7 @@ from optuna_snn.objectives.stdp.distance.readout import accuracies_by_distance
 from optuna_snn.objectives.stdp.networks import Fired, Network
 from optuna_snn.objectives.stdp.setup import STDPSetup
 
-__all__ = ["AnyNetwork", "digest_of", "learn_from", "n_inputs_of", "read_out"]
+__all__ = ["AnyNetwork", "learn_from", "n_inputs_of", "read_out"]
 
 AnyNetwork = Network | DistanceLearner
 
@@ -47,11 +46,17 @@ def learn_from(
 ) -> Fired:
     """Let the network learn from the samples at `indices`, in batches."""
     if isinstance(network, CompiledDistance | SimulatedDistance):
-        return network.learn(
-            _spikes(samples, indices, setup, rng),
-            batch_size=setup.batch_size,
-            reads_membranes=reads_membranes,
-        )
+        # A report may be of a thousand samples, whose spikes would be gigabytes.
+        n_at_once = setup.batch_size * max(1, CHUNK // setup.batch_size)
+        parts = [
+            network.learn(
+                _spikes(samples, part, setup, rng),
+                batch_size=setup.batch_size,
+                reads_membranes=reads_membranes,
+            )
+            for part in np.split(indices, range(n_at_once, len(indices), n_at_once))
+        ]
+        return Fired.concatenate(parts)
     return network.learn(
         _images(samples)[indices] * setup.intensity_hz,
         n_steps=setup.n_steps,
@@ -90,19 +95,6 @@ def read_out(
     predictions = predict_all(trains, labels[known], unlabelled, n_classes=n_classes)
     found = {name: accuracy(each, unseen.labels) for name, each in predictions.items()}
     return found, len(unlabelled.sample) / len(unseen)
-
-
-def digest_of(samples: LabelledSamples) -> str:
-    """Tells samples, in their order, from any others; recordings by their files' names."""
-    digest = hashlib.sha256(np.ascontiguousarray(samples.labels).data)
-    if isinstance(samples, Samples):
-        digest.update(np.ascontiguousarray(samples.images).data)
-    else:
-        digest.update(repr(samples.frame_shape).encode())
-    if isinstance(samples, EventSamples):
-        for each in samples.recordings:
-            digest.update("/".join(each.path.parts[-3:]).encode())
-    return digest.hexdigest()
 
 
 def _respond_by_distance(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from optuna_snn.objectives.datasets import DataSplit
+from optuna_snn.objectives.labelled_samples import refuse_unknown_labels
 from optuna_snn.objectives.retrained import Retrained
 from optuna_snn.objectives.spike_inputs import FrameSplit
 from optuna_snn.objectives.stdp.engines import EngineChoice
@@ -28,6 +29,9 @@ def retrain(
 
     This is the figure to report for a configuration that was chosen by its validation accuracy.
     The same seed and engine give the same result on the same machine; None draws from the system.
+
+    Raises ValueError for labels that are in the test part only, MissingPackageError where what the
+    engine needs is not installed.
     """
     return retrain_network(config, split, setup=setup, seed=seed, engine=engine).test_accuracy
 
@@ -48,6 +52,8 @@ def retrain_network(
     setup = STDPSetup() if setup is None else setup
     rng = np.random.default_rng(seed)
     samples = split.train_and_validation
+    n_classes = max(split.n_classes, int(samples.labels.max()) + 1)
+    refuse_unknown_labels(n_classes, "test", split.test)
     *_, last = train_stdp(config, samples, setup, rng, engine=engine)
     learned = last.network.learned
     accuracies, n_spikes = decoded(last.network, samples, split.test, setup, rng)

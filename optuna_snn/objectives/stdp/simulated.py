@@ -57,12 +57,8 @@ class SimulatedNetwork:
         for rates in np.split(rates_hz, range(batch_size, len(rates_hz), batch_size)):
             spikes = poisson_spikes(rates, n_steps=n_steps, rng=rng)
             fired = self._network.learn(spikes, rng, reads_membranes=reads_membranes)
-            batches.append((fired.counts, fired.gaps or {}))
-        counts, gaps = (
-            {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-            for parts in zip(*batches, strict=True)
-        )
-        return Fired(counts, gaps if reads_membranes else None)
+            batches.append(Fired(fired.counts, fired.gaps))
+        return Fired.concatenate(batches)
 
     def respond(
         self, rates_hz: NDArray[np.floating], *, n_steps: int, rng: np.random.Generator

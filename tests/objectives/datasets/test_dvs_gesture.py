@@ -76,6 +76,7 @@ def test_any_type_of_number_is_read(dtype: str, tmp_path: Path) -> None:
         (EVENTS + np.array([0.5, 0, 0, 0]), r"column of x has 3\.5"),
         (EVENTS + np.array([0, 0, 0, np.inf]), "column of time has inf"),
         (EVENTS + np.array([0, np.nan, 0, 0]), "column of y has nan"),
+        (EVENTS + np.array([np.inf, 0, 0, 0]), "column of x has inf"),
     ],
 )
 def test_a_damaged_file_is_named_with_the_reason(

@@ -1,23 +1,12 @@
 import pickle
-from pathlib import Path
-from typing import Any
 
-import optuna
 import pytest
 import torch
-from optuna.trial import FixedTrial, TrialState
+from optuna.trial import FixedTrial
 
 from optuna_snn.objectives.datasets import DataSplit
-from optuna_snn.objectives.slayer.training import SLAYERTraining
-from optuna_snn.pruner import SpikeActivityPruner
-from optuna_snn.stored_spikes import spike_report
 from tests.objectives.slayer.samples import split_of_stripes
-from tests.objectives.slayer.trials import (
-    LIVELY,
-    make,
-    results,
-    run,
-)
+from tests.objectives.slayer.trials import LIVELY, make, results, run
 
 
 @pytest.fixture(scope="module")
@@ -62,72 +51,3 @@ def test_a_trial_leaves_torch_as_it_was_and_prints_nothing(
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.get_num_threads() == n_threads and torch.is_grad_enabled()
     assert capfd.readouterr() == ("", "")
-
-
-class Died(Exception):
-    """In the place of a worker's end."""
-
-
-def test_a_retry_goes_on_after_the_last_epoch_and_ends_as_if_nothing_had_happened(
-    split: DataSplit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    objective = make(split, checkpoint_every_s=0, checkpoint_folder=tmp_path)
-    params = LIVELY | {"epochs": 4}
-    (whole,) = run(objective, [params])
-    assert not list(tmp_path.rglob("*.ckpt"))
-
-    study = optuna.create_study(direction="maximize", pruner=SpikeActivityPruner())
-    study.enqueue_trial(params)
-    n_epochs: list[int] = []
-    run_epoch = SLAYERTraining.run_epoch
-
-    def dying_in_the_third(self: SLAYERTraining) -> Any:
-        n_epochs.append(self.n_epochs_done)
-        for i, batch in enumerate(run_epoch(self)):
-            if self.n_epochs_done == 2 and i == 4 and len(n_epochs) == 3:
-                raise Died
-            yield batch
-
-    monkeypatch.setattr(SLAYERTraining, "run_epoch", dying_in_the_third)
-    study.optimize(objective, n_trials=1, catch=Died)
-    dead = study.trials[0]
-    assert dead.state == TrialState.FAIL and len(dead.intermediate_values) == 2
-    study.add_trial(
-        optuna.trial.create_trial(
-            state=TrialState.WAITING,
-            system_attrs={"retry_history": [0], "fixed_params": params},
-        )
-    )
-    study.optimize(objective, n_trials=1)
-    retried = study.trials[1]
-    assert n_epochs == [0, 1, 2, 2, 3]
-    assert results(retried) == results(whole)
-    assert spike_report(retried) == spike_report(whole)
-    assert not list(tmp_path.rglob("*.ckpt"))
-
-
-def test_a_retry_that_has_no_checkpoint_is_the_trial_that_died(split: DataSplit) -> None:
-    objective = make(split)
-    (whole,) = run(objective, [LIVELY])
-    study = optuna.create_study(direction="maximize", pruner=SpikeActivityPruner())
-    study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
-    study.add_trial(
-        optuna.trial.create_trial(
-            state=TrialState.WAITING,
-            system_attrs={"retry_history": [0], "fixed_params": LIVELY},
-        )
-    )
-    study.optimize(objective, n_trials=1)
-    assert results(study.trials[1]) == results(whole)
-
-
-def test_checkpoints_are_written_after_a_while_only(
-    split: DataSplit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    saved: list[object] = []
-    monkeypatch.setattr("optuna_snn.checkpoints.Checkpoint.save", lambda s, state: saved.append(1))
-    run(make(split, checkpoint_folder=tmp_path), [LIVELY])
-    run(make(split, checkpoint_folder=tmp_path, checkpoint_every_s=None), [LIVELY])
-    assert not saved
-    run(make(split, checkpoint_folder=tmp_path, checkpoint_every_s=0), [LIVELY])
-    assert saved == [1]  # of two epochs; after the last one there is nothing to go on with

@@ -46,6 +46,10 @@ def run(
 
 
 def results(trial: FrozenTrial) -> tuple[object, ...]:
-    """What a trial found out, without the times."""
-    attributes = {k: v for k, v in trial.user_attrs.items() if not k.startswith("seconds/")}
+    """What a trial found out, without the times and where it was resumed."""
+    attributes = {
+        key: value
+        for key, value in trial.user_attrs.items()
+        if not key.startswith("seconds/") and key != "resumed_at"
+    }
     return trial.values, trial.intermediate_values, attributes, trial.constraints

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from optuna_snn.objectives.stdp import objective as stdp
 from optuna_snn.objectives.stdp.diehl_cook import DiehlCookConfig
 from optuna_snn.objectives.stdp.engines import EngineChoice
 from optuna_snn.objectives.stdp.objective import STDPObjective, STDPSetup
-from optuna_snn.objectives.stdp.spaces import STDPConfig
+from optuna_snn.objectives.stdp.spaces import STDPConfig, default_config
 from optuna_snn.objectives.stdp.training import STDPTraining
 from optuna_snn.pruner import SpikeActivityPruner
 from optuna_snn.stored_spikes import SPIKES_KEY
@@ -280,6 +280,17 @@ def test_a_training_on_other_data_is_not_resumed(
     make(other, tmp_path)(trial)
     assert trial.user_attrs["resumed_at"] == 0
     assert "made with other conditions: data" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["diehl_cook", "distance"])
+def test_every_hyperparameter_and_every_option_is_a_condition(split: DataSplit, kind: Any) -> None:
+    """The setup and the config both have a "network": its kind, and its parameters."""
+    setup = replace(SETUP, network=kind)
+    config = replace(default_config(kind), n_epochs=2)
+    conditions = make(split, None, setup=setup)._conditions(config)
+    wanted = asdict(config.network) | asdict(setup) | {"n_epochs": 2, "decoder": config.decoder}
+    del wanted["device"]  # a training may move to another one
+    assert {name: conditions.get(name) for name in wanted} == wanted
 
 
 def test_the_environment_may_ask_for_checkpoints(

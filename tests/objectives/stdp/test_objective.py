@@ -296,6 +296,15 @@ def test_wrong_options_are_refused_before_the_first_trial(
         make(split, **options)
 
 
+def test_labels_that_the_training_part_lacks_are_refused(split: DataSplit) -> None:
+    """The decoders could never name them, and accuracies would be low without a word."""
+    beyond = Samples(split.validation.images, split.validation.labels + 1)
+    with pytest.raises(ValueError, match=r"validation part has the label 3, but .* 3 classes"):
+        make(replace(split, validation=beyond))
+    with pytest.raises(ValueError, match="test part has the label 3"):
+        retrain(STDPConfig(), replace(split, test=beyond), setup=SETUP)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -107,12 +107,8 @@ class SimulatedDistance:
             fired = self._network.learn(
                 batch.transpose(1, 0, 2), _no_draws(), reads_membranes=reads_membranes
             )
-            batches.append((fired.counts, fired.gaps or {}))
-        counts, gaps = (
-            {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-            for parts in zip(*batches, strict=True)
-        )
-        return Fired(counts, gaps if reads_membranes else None)
+            batches.append(Fired(fired.counts, fired.gaps))
+        return Fired.concatenate(batches)
 
     def respond(self, spikes: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Excitatory spikes (n_samples, n_steps, map_size) for samples, with learning off."""
