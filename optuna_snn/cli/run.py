@@ -156,7 +156,7 @@ def worker(
 def _figure(outcome: RunOutcome) -> str:
     """The path of the study's figure, drawn now, or why there is none."""
     try:
-        from optuna_snn.figures import save_study_figure
+        from optuna_snn.visualization.study_figure import save_study_figure
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("matplotlib"):
             raise

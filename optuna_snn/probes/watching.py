@@ -69,6 +69,11 @@ class Watch:
         return self._layers
 
     @property
+    def is_paused(self) -> bool:
+        """Whether nothing is counted now: inside a block of `paused`."""
+        return any(recorder.is_paused for recorder in self._recorders)
+
+    @property
     def has_spikes_to_take(self) -> bool:
         """Whether a layer ran since the last take."""
         return any(recorder.has_run for recorder in self._recorders)

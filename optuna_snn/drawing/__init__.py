@@ -1,0 +1,1 @@
+"""Figures as data (`pictures`), and what draws them: plotly, or matplotlib for PNG files."""

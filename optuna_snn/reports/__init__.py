@@ -1,0 +1,1 @@
+"""What a stored study has come to, in words and tables: for the terminal and as a page."""
