@@ -1,0 +1,16 @@
+"""SpikeActivityPruner, and the SpikeMonitor that it reads, of the package optuna-snn."""
+
+try:
+    from optuna_snn import SpikeActivityPruner
+    from optuna_snn import SpikeMonitor
+except ModuleNotFoundError as error:
+    if error.name != "optuna_snn":  # it is installed, and something that it needs is not
+        raise
+    raise ModuleNotFoundError(
+        "pruners/spike_activity needs the package optuna-snn, which is not installed. "
+        "Install it with: pip install optuna-snn",
+        name="optuna_snn",
+    ) from None
+
+
+__all__ = ["SpikeActivityPruner", "SpikeMonitor"]
