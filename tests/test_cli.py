@@ -242,7 +242,7 @@ def test_a_run_prints_its_trials_a_summary_and_leaves_a_figure() -> None:
     assert "Best feasible trials" in done.stdout
     assert "3 complete, 0 silent, 1 pruned, 0 failed" in done.stdout
     assert "(2 of the complete ones infeasible)" in done.stdout
-    assert "optuna-dashboard sqlite:///a.db\n" in done.stdout
+    assert "optuna-snn dashboard --storage sqlite:///a.db\n" in done.stdout
     assert Path("a-toy.png").read_bytes().startswith(b"\x89PNG")
 
     again = command("run", "toy.py", "--n-trials", "4", "--storage", "a.db")

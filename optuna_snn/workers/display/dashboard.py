@@ -1,12 +1,9 @@
-"""The command that opens a storage in optuna-dashboard: it can be pasted as it stands.
+"""The command that shows a storage in the dashboard: it can be pasted as it stands.
 
 A password is neither printed nor put where other users of the machine could read it, which is the
-command line of every process. Programs that connect by libpq, PostgreSQL's library, take it from
-the variable PGPASSWORD; the command fills it
-
-1. from OPTUNA_SNN_STORAGE, where that is how the storage was named: what stands between the last
-   colon before the last @ and that @, unless signs in it are written as %XX;
-2. else from the keyboard, where it is not shown.
+command line of every process. Where the storage was named by OPTUNA_SNN_STORAGE the command reads
+that too; else the password is asked for, not shown, and put into PGPASSWORD, from which programs
+that connect by libpq, PostgreSQL's library, take it.
 
 https://www.postgresql.org/docs/current/libpq-envars.html
 """
@@ -29,11 +26,7 @@ from optuna_snn.workers.storage.opening import database_file, normalise_url, sho
 __all__ = ["STORAGE_VARIABLE", "dashboard_command"]
 
 STORAGE_VARIABLE = "OPTUNA_SNN_STORAGE"
-"""Environment variable that names the storage of `run` and `worker`, where no option does."""
-
-FROM_VARIABLE = f'url="${{{STORAGE_VARIABLE}%@*}}"; PGPASSWORD="${{url##*:}}"'
-"""POSIX: without the shortest end that begins with @, then without the longest beginning that ends
-with a colon."""
+"""Environment variable that names the storage, where no option does."""
 
 FROM_KEYBOARD = "printf 'password: '; read -rs PGPASSWORD; export PGPASSWORD;"
 """Of bash, zsh and ksh."""
@@ -45,35 +38,36 @@ def dashboard_command(url: str, environment: Mapping[str, str] = os.environ) -> 
     url: a full URL. Its password, if it has one, is not repeated. For servers that libpq does not
     connect to, *** stands in its place, which the user has to write.
     """
-    program, file = _program(), database_file(url)
+    command, file = f"{_program()} dashboard", database_file(url)
     if file is not None:
         is_journal = make_url(url).get_backend_name() == "journal"  # known there by its path
         place = _short(file) if is_journal else f"sqlite:///{_short(file)}"
-        return f"{program} {shlex.quote(place)}"
+        return f"{command} --storage {shlex.quote(place)}"
+    if _is_in_variable(url, environment):
+        return command
     parts = make_url(url)
     password = parts.password or parts.query.get("password")
     if not password or parts.get_driver_name() not in LIBPQ_DRIVERS:
-        return f"{program} {shlex.quote(shown_url(url))}"
+        return f"{command} --storage {shlex.quote(shown_url(url))}"
     bare = URL.create(
         parts.drivername, parts.username, None, parts.host, parts.port, parts.database, parts.query
     ).difference_update_query(["password"])
-    source = FROM_VARIABLE if _is_cut_out(password, url, environment) else FROM_KEYBOARD
-    return f"{source} {program} {shlex.quote(bare.render_as_string(hide_password=False))}"
+    place = shlex.quote(bare.render_as_string(hide_password=False))
+    return f"{FROM_KEYBOARD} {command} --storage {place}"
 
 
-def _is_cut_out(password: object, url: str, environment: Mapping[str, str]) -> bool:
-    """Whether the storage's own variable has this URL, and the shell can cut the password out."""
+def _is_in_variable(url: str, environment: Mapping[str, str]) -> bool:
+    """Whether the storage's own variable has this URL."""
     given = environment.get(STORAGE_VARIABLE, "")
     try:
-        is_this = "://" in given and normalise_url(given) == url
+        return "://" in given and normalise_url(given) == url
     except RunError:  # another one was named by an option
         return False
-    return is_this and given.rpartition("@")[0].rpartition(":")[2] == password
 
 
 def _program() -> str:
-    """optuna-dashboard as this shell finds it, else the one of this environment."""
-    beside = Path(sys.executable).with_name("optuna-dashboard")
+    """optuna-snn as this shell finds it, else the one of this environment."""
+    beside = Path(sys.executable).with_name("optuna-snn")
     if shutil.which(beside.name) is None and beside.exists():
         return shlex.quote(_short(beside))
     return beside.name

@@ -88,6 +88,8 @@ def open_storage(
     """Storage for `optuna.create_study(storage=...)`, with heartbeats and retries of dead trials.
 
     Example:
+        >>> import optuna
+        >>> from optuna_snn.workers import open_storage
         >>> study = optuna.create_study(storage=open_storage("study.db"))
 
     Args:
