@@ -35,6 +35,7 @@ PAPER: Mapping[str, Any] = {
     "n_perturbed": 20,
     "refinement": "none",
     "is_each_choice_refined": False,
+    "untried_choice_share": 0.0,
     "n_noise_sds": 0.0,
     "has_restart_design": True,
 }
@@ -54,6 +55,7 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "refine all coordinates": {"refinement": "all"},
     "integers by steps only": {"is_relaxed": False},
     "the centre's choices only": {"is_each_choice_refined": False},
+    "no untried choices": {"untried_choice_share": 0.0},
     "half the candidates": {"candidates_per_dim": 100},
     "twice the candidates": {"candidates_per_dim": 400},
     "perturb 10": {"n_perturbed": 10},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optuna_snn.scbo.candidates import all_points
+from optuna_snn.scbo.candidates import all_points, neighbours
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.space import Array, SearchSpace
 
@@ -39,6 +39,21 @@ def unused(space: SearchSpace, known: Observations, x: Array) -> Array:
     taken = {point.tobytes() for point in np.concatenate([known.tried, known.pending])}
     different = np.unique(x, axis=0)
     return different[[point.tobytes() not in taken for point in different]]
+
+
+def untried_choices(
+    space: SearchSpace, known: Observations, center: Array, rng: np.random.Generator
+) -> Array:
+    """Points that differ from the centre (d,) in one choice, never tried with the others.
+
+    As many as `neighbours` finds. Returns (k, d).
+    """
+    choices = space.is_categorical
+    around = neighbours(space, center, rng)
+    around = around[(around[:, choices] != center[choices]).any(axis=1)]
+    taken = {x[choices].tobytes() for x in np.concatenate([known.tried, known.pending])}
+    new: Array = around[[x[choices].tobytes() not in taken for x in around]]
+    return new
 
 
 def is_exhausted(space: SearchSpace, known: Observations) -> bool:

@@ -57,6 +57,9 @@ class Options:
     is_each_choice_refined: bool = True
     """Whether the best known point of each other choice of a categorical dimension is refined as
     well, so that the other coordinates can follow it. There are none in the paper."""
+    untried_choice_share: float = 0.1
+    """Share of asks that change one choice of the centre into one that was never tried with the
+    others, if there is such. There are none in the paper."""
     is_relaxed: bool = True
     """Whether integers move with the continuous coordinates in the refinement, before they go on
     in steps. There are none in the paper."""
@@ -76,6 +79,9 @@ class Options:
                 raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}.")
         if not 0.0 <= self.n_noise_sds < math.inf:
             raise ValueError(f"n_noise_sds must be at least 0, got {self.n_noise_sds!r}.")
+        if not 0.0 <= self.untried_choice_share <= 1.0:
+            share = self.untried_choice_share
+            raise ValueError(f"untried_choice_share must be between 0 and 1, got {share!r}.")
         for name in (
             "n_draws",
             "n_seeking_draws",

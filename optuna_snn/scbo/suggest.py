@@ -16,7 +16,10 @@ Departures from the paper, beside those of the steps:
    is known: their results come in few rounds, each of which has to go far.
 4. While no objective value is known the box is the whole cube: a region around the least silent of
    silent networks holds no promise, and what wakes them may lie at the other end of a coordinate.
-5. Some coordinates may be held: those of a conditional space that are chosen already. The models
+5. One ask in ten tries the centre with one other choice, if some were never tried together with
+   its others. Choices unlike those that were tried look no better to a model than what is near,
+   until the region is so small that the search only polishes.
+6. Some coordinates may be held: those of a conditional space that are chosen already. The models
    are of the whole space; the box, the candidates and the climb are of the slice (`slices`).
 """
 
@@ -40,7 +43,13 @@ from optuna_snn.scbo.models import (
     probability_of_feasibility,
     relative_sides,
 )
-from optuna_snn.scbo.novelty import draw_unused, first_allowed, is_exhausted, unused
+from optuna_snn.scbo.novelty import (
+    draw_unused,
+    first_allowed,
+    is_exhausted,
+    untried_choices,
+    unused,
+)
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, Options
 from optuna_snn.scbo.paths import Path, draw_path
@@ -134,7 +143,10 @@ def suggest(
         return Suggestion(part.lift(x), hyper, probability, side, is_exhausted(part, here), row)
 
     finalists = _finalists(path, part, box, candidates, center, rng, goal, options)
-    if options.is_each_choice_refined and center is not None and part.is_categorical.any():
+    untried = _untried(part, here, center, rng, goal, options)
+    if len(untried) > 0:
+        finalists = untried
+    elif options.is_each_choice_refined and center is not None and part.is_categorical.any():
         local = part.project(known.x[nearest(space, known, options.max_local_points)])
         others = _other_choices(path, part, local, center, length_init, rng, goal, options)
         finalists = np.concatenate([others, finalists])
@@ -163,6 +175,23 @@ def _finalists(
     starts = best[:N_STARTS]
     refined = refine(path, space, box, starts, rng, active, goal, options.is_relaxed, kept)
     return np.concatenate([refined, best])
+
+
+def _untried(
+    space: SearchSpace,
+    known: Observations,
+    center: Array | None,
+    rng: np.random.Generator,
+    goal: Goal,
+    options: Options,
+) -> Array:
+    """In some of the asks, the centre (d,) with other choices that are new together. (k, d)."""
+    nothing: Array = np.empty((0, space.n_dims))
+    if center is None or goal != "value" or not space.is_categorical.any():
+        return nothing
+    if rng.random() >= options.untried_choice_share:
+        return nothing
+    return untried_choices(space, known, center, rng)
 
 
 def _other_choices(

@@ -10,6 +10,7 @@ from optuna_snn.scbo.novelty import (
     draw_unused,
     first_allowed,
     is_exhausted,
+    untried_choices,
     unused,
 )
 from optuna_snn.scbo.observations import Observations
@@ -18,6 +19,7 @@ from tests.helpers import MIXED, cube
 from tests.scbo.helpers import changed, observations
 
 TINY = SearchSpace((Numeric(0, 3, step=1.0), Categorical(3), Numeric(1, 4, True, 1.0)))
+Pair = tuple[int, int]
 LARGE = SearchSpace((Numeric(0, 99, step=1.0),) * 4)
 
 
@@ -127,3 +129,33 @@ def test_a_point_that_was_tried_and_taught_nothing_is_not_suggested_again() -> N
     free = unused(TINY, known, all_points(TINY))
     ranked = np.concatenate([barren, free[:1]])
     assert first_allowed(TINY, known, ranked, rng()).tolist() == free[0].tolist()
+
+
+def test_untried_choices_are_single_changes_whose_combination_nothing_has() -> None:
+    space = SearchSpace((Categorical(3), Numeric(0.0, 1.0), Categorical(2)))
+    center = space.encode(np.array([[0, 0.3, 0]]))[0]
+    everything = {(1, 0), (2, 0), (0, 1)}
+
+    def found(tried: list[Pair], pending: list[Pair]) -> set[Pair]:
+        def points(pairs: list[Pair]) -> np.ndarray:
+            rows = np.array([[a, 0.9, b] for a, b in pairs], dtype=float).reshape(-1, 3)
+            return space.encode(rows)
+
+        known = changed(
+            observations(space),
+            tried=np.concatenate([center[None], points(tried)]),
+            pending=points(pending),
+        )
+        x = untried_choices(space, known, center, rng())
+        assert (x[:, 1] == center[1]).all()
+        return {(int(3 * a), int(2 * b)) for a, _, b in x}
+
+    assert found([], []) == everything
+    assert found([(1, 0), (1, 1)], []) == everything - {(1, 0)}
+    assert found([(1, 0)], [(0, 1)]) == {(2, 0)}
+    assert found(sorted(everything), []) == set()
+
+
+def test_a_space_without_choices_has_no_untried_ones() -> None:
+    known = observations(cube(2))
+    assert untried_choices(cube(2), known, known.x[0], rng()).shape == (0, 2)

@@ -9,7 +9,7 @@ import pytest
 
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, Options
-from optuna_snn.scbo.space import SearchSpace
+from optuna_snn.scbo.space import Categorical, Numeric, SearchSpace
 from optuna_snn.scbo.suggest import Suggestion, suggest
 from tests.helpers import MIXED, cube
 from tests.scbo.helpers import CPU, LENGTH_INIT, assert_is_right, changed, observations
@@ -23,7 +23,8 @@ CHOICES = [
     *((name, value) for name in NAMED for value in get_args(TYPES[name])),
     *((name, value) for name, kind in TYPES.items() if kind is bool for value in (False, True)),
     *((name, value) for name in COUNTS for value in (SMALL, LARGE)),
-    *((name, value) for name, kind in TYPES.items() if kind is float for value in (0.0, 1e3)),
+    *(("n_noise_sds", value) for value in (0.0, 1e3)),
+    *(("untried_choice_share", value) for value in (0.0, 1.0)),
 ]
 SPACES = {"mixed": MIXED, "floats": cube(3)}
 
@@ -66,6 +67,7 @@ def test_all_the_choices_of_the_paper_work_together() -> None:
         seeking_box="region",
         refinement="none",
         is_each_choice_refined=False,
+        untried_choice_share=0.0,
         n_noise_sds=0.0,
         max_local_points=10**6,
     )
@@ -78,15 +80,39 @@ def test_all_the_choices_of_the_paper_work_together() -> None:
 
 
 WITHOUT_EFFECT = {
+    "untried_choice_share",
     "is_gap_closed",
     "n_noisy_perturbed",
     "n_seeking_perturbed",
     "has_restart_design",
 }
-"""On these data no constraint jumps, there is no noise, and one worker searches; the design of a
-restart is the sampler's."""
+"""On these data no constraint jumps, there is no noise, one worker searches, and all choices were
+tried; the design of a restart is the sampler's."""
 SEEKING = {"n_seeking_draws", "seeking_box"}
 """These matter only while no objective value is known."""
+
+
+def test_a_share_of_the_asks_tries_a_single_new_choice_at_the_centre() -> None:
+    space = SearchSpace((Numeric(0.0, 1.0), Categorical(4), Categorical(3)))
+    known = observations(space, n=6)
+    known = changed(known, may_center=np.ones(6, dtype=bool))
+    tried = {tuple(x[1:]) for x in known.x}
+
+    def is_single_new_choice(suggestion: Suggestion) -> bool:
+        assert suggestion.center is not None
+        center, x = known.x[suggestion.center], suggestion.x
+        return x[0] == center[0] and (x != center).sum() == 1 and tuple(x[1:]) not in tried
+
+    for share, expected in ((1.0, range(20, 21)), (0.0, range(1)), (0.5, range(4, 17))):
+        options = Options(untried_choice_share=share)
+        asked = [ask(space, known, options, seed) for seed in range(20)]
+        assert sum(map(is_single_new_choice, asked)) in expected
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, math.nan])
+def test_a_share_outside_0_and_1_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match=f"between 0 and 1, got {share}"):
+        Options(untried_choice_share=share)
 
 
 @pytest.mark.parametrize("n_noisy_perturbed", [1, 6])
