@@ -13,9 +13,10 @@ TESTED  := $(VENV)/.installed-examples
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
 STUDY   := studies/stdp_digits.py
 STORAGE := runs/stdp_digits.db
+SITE    := build/docs
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test test-quick check format clean
+.PHONY: help environment demo test test-quick check docs format clean
 
 help:
 	@echo "make demo         tune a spiking network on digits: $(TRIALS) trials, $(WORKERS) workers, in $(STORAGE)"
@@ -27,6 +28,7 @@ help:
 	@echo "make test         all tests"
 	@echo "make test-quick   the tests that take less than two minutes together"
 	@echo "make check        ruff format, ruff, mypy --strict: what a commit must pass"
+	@echo "make docs         build the documentation into $(SITE); warnings are errors"
 	@echo "make format       let ruff rewrite the files"
 	@echo "make environment  only build $(VENV)   (PYTHON=python3.12 names another interpreter)"
 	@echo "make clean        remove $(VENV) and caches; studies under runs/ stay"
@@ -68,6 +70,10 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -E -W --keep-going -q -b html -d $(SITE)/.doctrees docs $(SITE)
+	@echo "open $(SITE)/index.html"
 
 format: $(STAMP)
 	$(BIN)/ruff format .
