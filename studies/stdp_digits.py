@@ -14,6 +14,7 @@ networks fall silent. `SpikeActivityPruner` notices after a few dozen digits, an
 learns from every silence where not to look again.
 
 Run it:   optuna-snn run studies/stdp_digits.py --n-trials 240 --workers 2
+Look:     optuna-snn report studies/stdp_digits.py --out runs/report
 Then:     change a bound in STDP_DIGITS, the setup below, or the pruner, and run it again.
 """
 

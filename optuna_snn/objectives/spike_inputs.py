@@ -29,6 +29,10 @@ EncodingName = Literal["poisson", "regular"]
 ENCODINGS: tuple[EncodingName, ...] = get_args(EncodingName)
 
 
+IMAGE_STEP_MS = 1.0
+"""Of a step in which images are shown, as the rates of their inputs are spikes per second."""
+
+
 class Frames(Protocol):
     """Labelled recordings of events, which are binned into frames as they are asked for.
 
@@ -69,7 +73,7 @@ class SpikeInputs:
 
     n_steps:      steps that each sample is shown for; recordings are cut into as many frames
     encoding:     of images: "poisson" or "regular" trains (`encoding`)
-    intensity_hz: rate of an input whose pixel has intensity 1, with steps of 1 ms
+    intensity_hz: rate of an input whose pixel has intensity 1, with steps of 1 ms (IMAGE_STEP_MS)
     image_shape:  height and width of images; None takes them to be square
 
     Raises ValueError for a value out of range.
@@ -107,6 +111,10 @@ class SpikeInputs:
             )
         return (1, height, width)
 
+    def step_ms(self, samples: LabelledSamples) -> float | None:
+        """Milliseconds of a step; None for recordings, whose frames have a length of their own."""
+        return IMAGE_STEP_MS if isinstance(samples, Samples) else None
+
     def spikes(
         self, samples: LabelledSamples, indices: NDArray[np.int64], rng: np.random.Generator
     ) -> NDArray[np.bool_]:
@@ -118,9 +126,9 @@ class SpikeInputs:
             return samples.frames(indices, n_steps=self.n_steps)
         rates_hz = samples.images[indices] * self.intensity_hz
         if self.encoding == "poisson":
-            trains = poisson_spikes(rates_hz, n_steps=self.n_steps, rng=rng)
+            trains = poisson_spikes(rates_hz, n_steps=self.n_steps, rng=rng, dt_ms=IMAGE_STEP_MS)
         else:
-            trains = regular_spikes(rates_hz, n_steps=self.n_steps)
+            trains = regular_spikes(rates_hz, n_steps=self.n_steps, dt_ms=IMAGE_STEP_MS)
         return np.moveaxis(trains, 0, -1).reshape(
             len(indices), *self.shape_of(samples), self.n_steps
         )

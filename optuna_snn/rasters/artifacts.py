@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import numpy as np
-from optuna.artifacts import upload_artifact
+from numpy.typing import ArrayLike
+from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.trial import BaseTrial, Trial
 
 from optuna_snn.rasters.pictures import layer_picture
-from optuna_snn.rasters.record import SpikeRaster, checked_dt_ms
+from optuna_snn.rasters.record import SpikeRaster, checked_dt_ms, raster_of
 from optuna_snn.spikes.checks import checked_integer
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["DATA_FILE", "RasterArtifacts", "load_rasters"]
 
 DATA_FILE = "spikes.npz"
+MAX_NEURONS, MAX_STEPS = 256, 2000
+"""Of a layer that are recorded, where nothing else is said."""
 MAX_LAYERS = 16
 """Layers of which a picture is made, the first ones."""
 DOTS_PER_INCH = 100
@@ -48,16 +51,17 @@ class ArtifactStore(Protocol):
 
 @dataclass(frozen=True)
 class RasterArtifacts:
-    """How the spikes of a trial's last sample are kept: pass it to ``SpikeMonitor.watch``.
+    """How the spikes of a trial's last sample are kept.
 
-    When the monitor's block is left, by a pruned trial as well, the store gets
-    ``spikes-<layer>.png`` for each watched layer (at most 16), its raster above its firing rate,
-    and ``spikes.npz``, which `load_rasters` reads. They are of the first sample of the last batch.
-    A trial that fails leaves none. A store that cannot be written to costs a warning, and not the
-    trial.
+    Pass it to ``SpikeMonitor.watch``, or to a built-in objective (``rasters=...``). When the
+    monitor's block is left, by a pruned trial as well, the store gets ``spikes-<layer>.png`` for
+    each watched layer (at most 16), its raster above its firing rate, and ``spikes.npz``, which
+    `load_rasters` reads. They are of the first sample of the last batch. A trial that fails leaves
+    none. A store that cannot be written to costs a warning, and not the trial.
 
     Args:
-        store: where to, such as ``optuna.artifacts.FileSystemArtifactStore("artifacts")``.
+        store: where to, such as ``optuna.artifacts.FileSystemArtifactStore("artifacts")``, whose
+            folder must be there; `in_folder` makes it.
         dt_ms: milliseconds of a time step; None counts time in steps.
         max_neurons: of a layer with more, an even selection is recorded.
         max_steps: time steps of the sample that are recorded, the first ones.
@@ -69,8 +73,25 @@ class RasterArtifacts:
 
     store: ArtifactStore
     dt_ms: float | None = None
-    max_neurons: int = 256
-    max_steps: int = 2000
+    max_neurons: int = MAX_NEURONS
+    max_steps: int = MAX_STEPS
+
+    @classmethod
+    def in_folder(
+        cls,
+        folder: str | Path,
+        *,
+        dt_ms: float | None = None,
+        max_neurons: int = MAX_NEURONS,
+        max_steps: int = MAX_STEPS,
+    ) -> RasterArtifacts:
+        """Return one that keeps them in a folder, which is made where it is missing.
+
+        ``optuna-snn dashboard --artifacts FOLDER`` shows them on the pages of the trials. Raises
+        OSError where there can be no such folder.
+        """
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        return cls(FileSystemArtifactStore(folder), dt_ms, max_neurons, max_steps)
 
     def __post_init__(self) -> None:
         checked_dt_ms(self.dt_ms)
@@ -94,6 +115,23 @@ class RasterArtifacts:
             max_neurons=self.max_neurons,
             max_steps=self.max_steps,
         )
+
+    def in_steps_of(self, dt_ms: float | None) -> RasterArtifacts:
+        """The same with these milliseconds of a time step, unless it was given some."""
+        return replace(self, dt_ms=dt_ms) if self.dt_ms is None else self
+
+    def rasters_of(self, spikes: Mapping[str, ArrayLike]) -> list[SpikeRaster]:
+        """The records of one sample within the bounds; layer -> (n_steps, n_neurons) 0 and 1."""
+        return [
+            raster_of(
+                layer,
+                table,
+                self.dt_ms,
+                max_neurons=self.max_neurons,
+                max_steps=self.max_steps,
+            )
+            for layer, table in spikes.items()
+        ]
 
     def save(self, trial: BaseTrial, rasters: Sequence[SpikeRaster]) -> None:
         """Store pictures and spikes as artifacts of a running trial; nothing of any other."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["SpikeRaster", "checked_dt_ms", "raster_of", "rasters_of"]
+__all__ = ["SpikeRaster", "checked_dt_ms", "raster_of", "rasters_of", "stride_of"]
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,18 @@ class SpikeRaster:
         return 1.0 if self.dt_ms is None else self.dt_ms / 1000.0
 
 
-def raster_of(layer: str, spikes: ArrayLike, dt_ms: float | None = None) -> SpikeRaster:
+def raster_of(
+    layer: str,
+    spikes: ArrayLike,
+    dt_ms: float | None = None,
+    *,
+    max_neurons: int | None = None,
+    max_steps: int | None = None,
+) -> SpikeRaster:
     """Return the record of a table of zeros and ones; spikes: (n_steps, n_neurons).
+
+    max_neurons: of more, an even selection is recorded (`stride_of`); None records all
+    max_steps:   the first ones that are recorded; None records all
 
     Raises ValueError for another shape, for other values, and for dt_ms <= 0.
     """
@@ -71,9 +82,24 @@ def raster_of(layer: str, spikes: ArrayLike, dt_ms: float | None = None) -> Spik
             f"Spikes are zeros and ones; those of layer {layer!r} hold other values. "
             "Pass what the layer emits, not currents, membrane potentials or rates."
         )
-    steps, neurons = np.nonzero(table)
-    n_steps, n_neurons = table.shape
-    return SpikeRaster(layer, steps, neurons, n_steps, n_neurons, checked_dt_ms(dt_ms))
+    stride = 1 if max_neurons is None else stride_of(table.shape[1], max_neurons)
+    kept = table[:max_steps, ::stride]
+    steps, neurons = np.nonzero(kept)
+    return SpikeRaster(
+        layer,
+        steps,
+        neurons * stride,
+        n_steps=kept.shape[0],
+        n_neurons=kept.shape[1],
+        dt_ms=checked_dt_ms(dt_ms),
+        stride=stride,
+        is_cut=len(table) > len(kept),
+    )
+
+
+def stride_of(n_neurons: int, max_neurons: int) -> int:
+    """The smallest n for which every n-th of the neurons makes at most max_neurons."""
+    return max(1, math.ceil(n_neurons / max_neurons))
 
 
 def checked_dt_ms(dt_ms: float | None) -> float | None:

@@ -8,7 +8,6 @@ before `rasters`.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch import Tensor
 from optuna_snn.probes.counting import Axes
 from optuna_snn.probes.layers import WatchedLayer
 from optuna_snn.probes.watching import Watch, graph_task
-from optuna_snn.rasters.record import SpikeRaster
+from optuna_snn.rasters.record import SpikeRaster, stride_of
 
 __all__ = ["Recording"]
 
@@ -138,7 +137,7 @@ class _Recorder:
         sample = first_sample(spikes.detach(), self.layer.axes)
         self._n_steps += sample.shape[0]
         if n_before < self._max_steps:
-            self._stride = math.ceil(sample.shape[1] / self._max_neurons)
+            self._stride = stride_of(sample.shape[1], self._max_neurons)
             # A comparison copies: whoever emitted the spikes may go on to change them.
             kept = sample[: self._max_steps - n_before, :: self._stride] > 0.5
             self._steps.append(kept)

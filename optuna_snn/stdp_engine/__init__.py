@@ -58,18 +58,34 @@ how samples are shared out over calls, threads or processes.
 [Steele et al. 2014]      splitmix64, doi 10.1145/2660193.2660195
 """
 
-from optuna_snn.stdp_engine.engine import draw_spikes, learn, list_spikes, respond, scaled
-from optuna_snn.stdp_engine.records import LearnedState, Presented, Rules, SpikeLists, make_rules
+from optuna_snn.stdp_engine.engine import (
+    draw_spikes,
+    learn,
+    list_spikes,
+    record,
+    respond,
+    scaled,
+)
+from optuna_snn.stdp_engine.records import (
+    LearnedState,
+    Presented,
+    Recorded,
+    Rules,
+    SpikeLists,
+    make_rules,
+)
 
 __all__ = [
     "LearnedState",
     "Presented",
+    "Recorded",
     "Rules",
     "SpikeLists",
     "draw_spikes",
     "learn",
     "list_spikes",
     "make_rules",
+    "record",
     "respond",
     "scaled",
 ]

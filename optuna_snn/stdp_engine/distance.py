@@ -34,11 +34,17 @@ from optuna_snn.stdp_engine.records import (
     Float32s,
     Int64s,
     LearnedState,
+    Recorded,
     SpikeLists,
     distance_at_rest,
 )
 
-__all__ = ["PresentedByDistance", "learn_by_distance", "respond_by_distance"]
+__all__ = [
+    "PresentedByDistance",
+    "learn_by_distance",
+    "record_by_distance",
+    "respond_by_distance",
+]
 
 
 class PresentedByDistance(NamedTuple):
@@ -89,6 +95,31 @@ def respond_by_distance(
     return _present(rules, _copied(learned), spikes, False, 1, reads_peaks)
 
 
+def record_by_distance(
+    rules: DistanceRules, learned: LearnedState, spikes: SpikeLists
+) -> Recorded:
+    """Present the samples with learning off, and keep all spikes; see `stdp_engine.record`.
+
+    Raises ValueError as `learn_by_distance` does.
+    """
+    net = _copied(learned)
+    n_inputs, n = net.weights.shape
+    _refuse_unknown_inputs(spikes, n_inputs)
+    n_samples, n_steps = spikes.first.shape[0], spikes.first.shape[1] - 1
+    fired = np.zeros((n_samples, n_steps, n), np.int32)
+    inhibitory = np.zeros((n_samples, n_steps, n), np.bool_)
+    n_inhibitory, peaks = np.zeros(n_samples, np.int64), np.zeros((n_samples, 2), np.float32)
+    act = distance_at_rest(rules, n_samples, n_inputs=n_inputs, n=n)
+    kernels = compiler.load()
+    for t in range(n_steps):
+        kernels.run_by_distance(
+            rules, net, act, spikes, 0, n_samples, t, t + 1, False,
+            fired, n_inhibitory, False, peaks,
+        )  # fmt: skip
+        inhibitory[:, t] = act.fired_i > 0
+    return Recorded(fired > 0, inhibitory)
+
+
 def _present(
     rules: DistanceRules,
     net: LearnedState,
@@ -102,11 +133,7 @@ def _present(
     n_samples, n_steps = spikes.first.shape[0], spikes.first.shape[1] - 1
     if n_at_once < 1:
         raise ValueError(f"Need batch_size >= 1, got {n_at_once}.")
-    lowest, highest = spikes.inputs.min(initial=0), spikes.inputs.max(initial=0)
-    if lowest < 0 or highest >= n_inputs:
-        raise ValueError(
-            f"Inputs of spikes must be in 0 to {n_inputs - 1}, got {lowest} to {highest}."
-        )
+    _refuse_unknown_inputs(spikes, n_inputs)
     fired = np.zeros((n_samples, n_steps, n), np.int32)
     n_inhibitory = np.zeros(n_samples, np.int64)
     peaks = np.full((n_samples, 2), -np.inf, np.float32)
@@ -122,6 +149,14 @@ def _present(
         peaks,
     )
     return PresentedByDistance(fired > 0, n_inhibitory, peaks if reads_peaks else None)
+
+
+def _refuse_unknown_inputs(spikes: SpikeLists, n_inputs: int) -> None:
+    lowest, highest = spikes.inputs.min(initial=0), spikes.inputs.max(initial=0)
+    if lowest < 0 or highest >= n_inputs:
+        raise ValueError(
+            f"Inputs of spikes must be in 0 to {n_inputs - 1}, got {lowest} to {highest}."
+        )
 
 
 def _copied(learned: LearnedState) -> LearnedState:

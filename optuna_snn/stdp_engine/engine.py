@@ -5,6 +5,7 @@ list_spikes    input spikes as an array -> the same as lists
 scaled         weights -> weights with the sums that the network keeps
 learn          what was learnt, input spikes -> what is learnt then, and what was fired
 respond        the same with learning off
+record         the same, with the steps of all spikes
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from optuna_snn.stdp_engine.records import (
     Float32s,
     LearnedState,
     Presented,
+    Recorded,
     Rules,
     Seeds,
     SpikeLists,
     at_rest,
 )
 
-__all__ = ["draw_spikes", "learn", "list_spikes", "respond", "scaled"]
+__all__ = ["draw_spikes", "learn", "list_spikes", "record", "respond", "scaled"]
 
 
 def draw_spikes(probabilities: NDArray[np.floating], *, n_steps: int, seeds: Seeds) -> SpikeLists:
@@ -112,6 +114,33 @@ def respond(
     Raises ValueError as `learn` does.
     """
     return _present(rules, _copied(learned), spikes, False, 1, seeds, reads_peaks)
+
+
+def record(rules: Rules, learned: LearnedState, spikes: SpikeLists, *, seeds: Seeds) -> Recorded:
+    """Present the samples as `respond` does, and keep the neuron and the step of each spike.
+
+    It is for a few samples: their tables are in memory at once, and each step is a call, since
+    the kernels keep the inhibitory spikes of a step until the next one only.
+
+    Raises ValueError as `learn` does.
+    """
+    winners = respond(rules, learned, spikes, seeds=seeds).winners
+    net = _copied(learned)
+    n_inputs, n = net.weights.shape
+    spikes = _checked(spikes, seeds, n_inputs)
+    n_samples, n_steps = winners.shape
+    inhibitory = np.zeros((n_samples, n_steps, n), np.bool_)
+    n_inhibitory, peaks = np.zeros(n_samples, np.int64), np.zeros((n_samples, 2), np.float32)
+    generators = np.ones((n_samples, 4), np.uint64)  # of draws whose outcome is imposed
+    act = at_rest(rules, n_samples, n_inputs=n_inputs, n=n)
+    kernels = compiler.load()
+    for t in range(n_steps):
+        kernels.run(
+            rules, net, act, spikes, 0, n_samples, t, t + 1, False, False, generators,
+            winners, n_inhibitory, False, peaks,
+        )  # fmt: skip
+        inhibitory[:, t] = act.fired_i > 0
+    return Recorded(winners[:, :, None] == np.arange(n), inhibitory)
 
 
 def _present(

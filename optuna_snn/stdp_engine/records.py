@@ -29,6 +29,7 @@ __all__ = [
     "DistanceRules",
     "LearnedState",
     "Presented",
+    "Recorded",
     "Rules",
     "SpikeLists",
     "at_rest",
@@ -180,6 +181,16 @@ class Presented(NamedTuple):
         """(n_samples,) spikes of the excitatory layer."""
         counts: Int64s = (self.winners >= 0).sum(axis=1, dtype=np.int64)
         return counts
+
+
+class Recorded(NamedTuple):
+    """Which neurons fired in which steps.
+
+    excitatory, inhibitory: (n_samples, n_steps, n)
+    """
+
+    excitatory: NDArray[np.bool_]
+    inhibitory: NDArray[np.bool_]
 
 
 def make_rules(numbers: Mapping[str, float]) -> Rules:

@@ -41,6 +41,7 @@ from optuna_snn.objectives.slayer.spaces import checked_slayer_space, suggest_sl
 from optuna_snn.objectives.slayer.training import SLAYERTraining
 from optuna_snn.objectives.spike_inputs import FrameSplit
 from optuna_snn.objectives.trial_rng import trial_rng
+from optuna_snn.rasters import RasterArtifacts
 from optuna_snn.spikes.checks import checked_integer
 from optuna_snn.spikes.limits import PerLayer
 from optuna_snn.spikes.rules import RuleName
@@ -100,6 +101,10 @@ class SLAYERObjective:
             environment variable OPTUNA_SNN_CHECKPOINTS; without it nothing is saved.
         checkpoint_every_s: Seconds after the last save, or the start, from which on the end of an
             epoch is saved; 0 saves each.
+        rasters: Where a raster and the firing rate of each watched layer are kept as artifacts of
+            complete and pruned trials, such as ``RasterArtifacts.in_folder("runs/artifacts")``
+            (`optuna_snn.rasters`). Steps of images are 1 ms, those of recordings what it says.
+            None keeps none.
 
     Raises:
         ValueError: An argument is out of range or contradicts another; labels of the validation
@@ -127,6 +132,7 @@ class SLAYERObjective:
         min_samples: int = 16,
         checkpoints: str | os.PathLike[str] | None = None,
         checkpoint_every_s: float = 60.0,
+        rasters: RasterArtifacts | None = None,
     ) -> None:
         lava_dl.load()
         self._split = split
@@ -149,6 +155,8 @@ class SLAYERObjective:
             epoch_size=len(split.train),
             layers=self._layers,
         )
+        step_ms = self._setup.inputs.step_ms(split.train)
+        self._rasters = None if rasters is None else rasters.in_steps_of(step_ms)
         self._checkpoint = partial(Checkpoint, folder=checkpoints, every_s=checkpoint_every_s)
         self._has_checkpoints = bool(checkpoints or os.environ.get(FOLDER_VARIABLE))
         self._watch(FixedTrial({}))  # refuses wrong options now rather than in the first trial
@@ -195,7 +203,8 @@ class SLAYERObjective:
         try:
             with self._watch(trial, planned_samples=n_planned) as monitor:
                 blocks = training.network.blocks
-                monitor.watch(training.network, {name: blocks[name] for name in self._layers})
+                watched = {name: blocks[name] for name in self._layers}
+                monitor.watch(training.network, watched, rasters=self._rasters)
                 if state := None if checkpoint is None else checkpoint.load():
                     training.resume(state["training"])
                     monitor.restore(state["monitor"])

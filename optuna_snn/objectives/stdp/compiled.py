@@ -110,6 +110,14 @@ class CompiledNetwork:
             parts.append(SpikeTrains(sample, step, neuron, n_samples=len(rates), n_neurons=n))
         return SpikeTrains.concatenate(parts)
 
+    def record(
+        self, rates_hz: NDArray[np.floating], *, n_steps: int, rng: np.random.Generator
+    ) -> dict[str, NDArray[np.bool_]]:
+        """See `Network`."""
+        spikes, seeds = _drawn(rates_hz, n_steps, rng)
+        fired = stdp_engine.record(self._rules, self._learned, spikes, seeds=seeds)
+        return dict(zip(LAYERS, fired, strict=True))
+
 
 def rules_of(config: DiehlCookConfig) -> Rules:
     """The parameters of a network as the engine takes them."""

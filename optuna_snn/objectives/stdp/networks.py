@@ -72,6 +72,14 @@ class Network(Protocol):
     ) -> SpikeTrains:
         """The excitatory spikes for the samples, with learning off."""
 
+    def record(
+        self, rates_hz: NDArray[np.floating], *, n_steps: int, rng: np.random.Generator
+    ) -> Mapping[str, NDArray[np.bool_]]:
+        """Layer -> (n_samples, n_steps, n_neurons) spikes for a few samples, with learning off.
+
+        Input spikes and draws are those of `respond`. The network is as before, bit by bit.
+        """
+
 
 def checked_learned(learned: LearnedState, n_inputs: int, map_size: int) -> LearnedState:
     """Return it as float32; ValueError unless the shapes are those of the network."""

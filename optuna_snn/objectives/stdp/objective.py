@@ -18,6 +18,7 @@ from functools import cached_property, partial
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.trial import BaseTrial, FixedTrial
 
@@ -28,7 +29,9 @@ from optuna_snn.objectives.decoders import DecoderName
 from optuna_snn.objectives.labelled_samples import digest_of, refuse_unknown_labels
 from optuna_snn.objectives.retrained import Retrained
 from optuna_snn.objectives.spike_inputs import FrameSplit
+from optuna_snn.objectives.stdp.diehl_cook import DT_MS
 from optuna_snn.objectives.stdp.engines import EngineChoice, EngineName, chosen_engine
+from optuna_snn.objectives.stdp.last_sample import last_sample_kept
 from optuna_snn.objectives.stdp.readout import decode
 from optuna_snn.objectives.stdp.retraining import retrain, retrain_network
 from optuna_snn.objectives.stdp.setup import STDPSetup
@@ -42,6 +45,7 @@ from optuna_snn.objectives.stdp.spaces import (
 )
 from optuna_snn.objectives.stdp.training import STDPTraining
 from optuna_snn.objectives.trial_rng import trial_rng
+from optuna_snn.rasters import RasterArtifacts
 from optuna_snn.spikes.checks import checked_integer
 from optuna_snn.spikes.limits import PerLayer
 from optuna_snn.spikes.rules import RuleName
@@ -97,6 +101,11 @@ class STDPObjective:
             other's trials must share (`optuna_snn.checkpoints.Checkpoint`). None takes that of the
             environment variable OPTUNA_SNN_CHECKPOINTS; without it nothing is saved.
         checkpoint_every_s: Seconds between two saves; one is made at the end of each epoch too.
+        rasters: Where a raster and the firing rate of each layer are kept as artifacts of complete
+            and pruned trials, such as ``RasterArtifacts.in_folder("runs/artifacts")``
+            (`optuna_snn.rasters`). The training sample that was presented last is shown once more
+            for it, with learning off and in steps of 1 ms; no result changes by a bit. None keeps
+            none.
 
     Raises:
         ValueError: An argument is out of range or contradicts another; labels of the validation
@@ -122,6 +131,7 @@ class STDPObjective:
         engine: EngineChoice = "auto",
         checkpoints: str | os.PathLike[str] | None = None,
         checkpoint_every_s: float = 60.0,
+        rasters: RasterArtifacts | None = None,
     ) -> None:
         if decoder is not None and "decoder" in space:
             raise ValueError(f"decoder={decoder!r} is fixed, but the space tunes it; drop one.")
@@ -135,6 +145,7 @@ class STDPObjective:
         self._space = checked_space(space, self._defaults)
         self._seed = None if seed is None else checked_integer("seed", seed, at_least=0)
         self._reads_membranes = membranes
+        self._rasters = None if rasters is None else rasters.in_steps_of(DT_MS)
         self._watch = partial(
             SpikeMonitor,
             alpha=alpha,
@@ -196,6 +207,19 @@ class STDPObjective:
             membranes=self._reads_membranes,
             engine=self._engine,
         )
+        if self._rasters is None:
+            return self._train_and_decode(trial, config, training, rng, checkpoint)
+        with last_sample_kept(self._rasters, trial, training):
+            return self._train_and_decode(trial, config, training, rng, checkpoint)
+
+    def _train_and_decode(
+        self,
+        trial: BaseTrial,
+        config: STDPConfig,
+        training: STDPTraining,
+        rng: np.random.Generator,
+        checkpoint: Checkpoint | None,
+    ) -> float:
         state = None if checkpoint is None else checkpoint.load()
         started_at = perf_counter() - (0.0 if state is None else state["seconds"])
         with self._watch(

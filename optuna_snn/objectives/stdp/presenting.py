@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from optuna_snn.objectives.stdp.distance.readout import accuracies_by_distance
 from optuna_snn.objectives.stdp.networks import Fired, Network
 from optuna_snn.objectives.stdp.setup import STDPSetup
 
-__all__ = ["AnyNetwork", "learn_from", "n_inputs_of", "read_out"]
+__all__ = ["AnyNetwork", "learn_from", "n_inputs_of", "read_out", "record"]
 
 AnyNetwork = Network | DistanceLearner
 
@@ -64,6 +65,23 @@ def learn_from(
         rng=rng,
         reads_membranes=reads_membranes,
     )
+
+
+def record(
+    network: AnyNetwork,
+    samples: LabelledSamples,
+    indices: NDArray[np.int64],
+    setup: STDPSetup,
+    rng: np.random.Generator,
+) -> Mapping[str, NDArray[np.bool_]]:
+    """Layer -> (n_samples, n_steps, n_neurons) spikes for the samples at `indices`, a few.
+
+    Learning is off, and the network is as before, bit by bit.
+    """
+    if isinstance(network, CompiledDistance | SimulatedDistance):
+        return network.record(_spikes(samples, indices, setup, rng))
+    rates_hz = _images(samples)[indices] * setup.intensity_hz
+    return network.record(rates_hz, n_steps=setup.n_steps, rng=rng)
 
 
 def read_out(

@@ -12,7 +12,7 @@ from optuna_snn.objectives.stdp.diehl_cook import DiehlCookConfig, DiehlCookNetw
 from optuna_snn.objectives.stdp.networks import Fired
 from optuna_snn.stdp_engine import LearnedState
 
-__all__ = ["SimulatedNetwork"]
+__all__ = ["SimulatedNetwork", "recorded"]
 
 RESPONSE_BATCH = 100
 """Samples presented at once with learning off, where a batch changes speed and memory only."""
@@ -69,3 +69,24 @@ class SimulatedNetwork:
             spikes = poisson_spikes(rates, n_steps=n_steps, rng=rng)
             parts.append(SpikeTrains.from_dense(self._network.respond(spikes, rng).excitatory))
         return SpikeTrains.concatenate(parts)
+
+    def record(
+        self, rates_hz: NDArray[np.floating], *, n_steps: int, rng: np.random.Generator
+    ) -> dict[str, NDArray[np.bool_]]:
+        """See `Network`."""
+        spikes = poisson_spikes(rates_hz, n_steps=n_steps, rng=rng)
+        return recorded(self._network, spikes, rng)
+
+
+def recorded(
+    network: DiehlCookNetwork, spikes: NDArray[np.bool_], rng: np.random.Generator
+) -> dict[str, NDArray[np.bool_]]:
+    """Layer -> (n_samples, n_steps, map_size) spikes, with learning off.
+
+    spikes: (n_steps, n_samples, n_inputs). The network is as before, bit by bit.
+    """
+    learned = network.learned
+    fired = network.respond(spikes, rng)
+    network.restore(learned)  # BindsNET normalises here as well, which rounds the weights
+    both = {"excitatory": fired.excitatory, "inhibitory": fired.inhibitory}
+    return {layer: each.transpose(1, 0, 2) for layer, each in both.items()}

@@ -8,6 +8,7 @@ training that goes on from there ends bit by bit as it would have ended.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from optuna_snn.objectives.spike_inputs import LabelledSamples
 from optuna_snn.objectives.stdp.engines import EngineChoice, build_network, chosen_engine
-from optuna_snn.objectives.stdp.presenting import AnyNetwork, learn_from, n_inputs_of
+from optuna_snn.objectives.stdp.presenting import AnyNetwork, learn_from, n_inputs_of, record
 from optuna_snn.objectives.stdp.setup import STDPSetup
 from optuna_snn.objectives.stdp.spaces import STDPConfig
 from optuna_snn.stdp_engine import LearnedState
@@ -108,6 +109,18 @@ class STDPTraining:
             )
             self._n_presented += len(chosen)
             yield TrainedBatch(self._network, start == 0, fired.counts, fired.gaps)
+
+    def record_last_sample(self) -> dict[str, NDArray[np.bool_]]:
+        """Layer -> (n_steps, n_neurons) spikes of the sample presented last, shown once more.
+
+        Learning is off, and all that follows is the same as without this call: the network is as
+        before, and what is drawn comes from a copy of rng. Empty before the first report.
+        """
+        if not self._n_presented:
+            return {}
+        last = self._order[[self._n_presented - 1]]
+        fired = record(self._network, self._samples, last, self._setup, deepcopy(self._rng))
+        return {layer: spikes[0] for layer, spikes in fired.items()}
 
     def state(self) -> dict[str, Any]:
         """Return all that the rest of the training depends on; take it between two reports."""

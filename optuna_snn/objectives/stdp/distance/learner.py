@@ -11,9 +11,14 @@ from optuna_snn.objectives.stdp.distance.bindsnet_network import DistanceNetwork
 from optuna_snn.objectives.stdp.distance.config import DistanceConfig
 from optuna_snn.objectives.stdp.distance.rules import distance_rules_of
 from optuna_snn.objectives.stdp.networks import Fired, checked_learned
+from optuna_snn.objectives.stdp.simulated import recorded
 from optuna_snn.spikes.gaps import gaps_of
 from optuna_snn.stdp_engine import LearnedState, list_spikes
-from optuna_snn.stdp_engine.distance import learn_by_distance, respond_by_distance
+from optuna_snn.stdp_engine.distance import (
+    learn_by_distance,
+    record_by_distance,
+    respond_by_distance,
+)
 
 __all__ = ["CompiledDistance", "DistanceLearner", "SimulatedDistance"]
 
@@ -72,6 +77,15 @@ class CompiledDistance:
         lists = list_spikes(spikes.transpose(1, 0, 2))
         return respond_by_distance(self._rules, self._learned, lists).excitatory
 
+    def record(self, spikes: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
+        """Layer -> (n_samples, n_steps, map_size) spikes for a few samples, with learning off.
+
+        The network is as before, bit by bit.
+        """
+        lists = list_spikes(spikes.transpose(1, 0, 2))
+        fired = record_by_distance(self._rules, self._learned, lists)
+        return dict(zip(LAYERS, fired, strict=True))
+
 
 class SimulatedDistance:
     """The same in BindsNET, on the device that is given.
@@ -117,6 +131,10 @@ class SimulatedDistance:
             for batch in np.split(spikes, range(RESPONSE_BATCH, len(spikes), RESPONSE_BATCH))
         ]
         return np.concatenate(parts, axis=1).transpose(1, 0, 2)
+
+    def record(self, spikes: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
+        """As `CompiledDistance.record`."""
+        return recorded(self._network, spikes.transpose(1, 0, 2), _no_draws())
 
 
 DistanceLearner = CompiledDistance | SimulatedDistance
