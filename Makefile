@@ -43,7 +43,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@"$(BIN)/python" -c 'import pip' 2>/dev/null || "$(PYTHON)" -m venv --clear "$(VENV)" || { \
 	  rm -rf "$(VENV)"; \
 	  echo "error: '$(PYTHON) -m venv' failed; on Debian and Ubuntu install the package python3-venv"; exit 1; }
-	@echo "Installing into $(VENV), once: some minutes, 1.6 GB (with a CUDA build of torch more) ..."
+	@echo "Installing into $(VENV), once: some minutes, 2.2 GB (with a CUDA build of torch more) ..."
 	@$(PIP) install -qq -c constraints.txt -e ".[all,dev]"
 	@PIP_QUIET=2 PIP_CONSTRAINT=constraints.txt $(BIN)/optuna-snn backends install bindsnet
 	@touch $@
