@@ -16,7 +16,7 @@ STORAGE := runs/stdp_digits.db
 SITE    := build/docs
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test test-quick check docs format clean
+.PHONY: help environment demo test test-quick check docs notebooks format clean
 
 help:
 	@echo "make demo         tune a spiking network on digits: $(TRIALS) trials, $(WORKERS) workers, in $(STORAGE)"
@@ -29,6 +29,7 @@ help:
 	@echo "make test-quick   the tests that take less than two minutes together"
 	@echo "make check        ruff format, ruff, mypy --strict: what a commit must pass"
 	@echo "make docs         build the documentation into $(SITE); warnings are errors"
+	@echo "make notebooks    run the notebooks and store what they show, under two minutes"
 	@echo "make format       let ruff rewrite the files"
 	@echo "make environment  only build $(VENV)   (PYTHON=python3.12 names another interpreter)"
 	@echo "make clean        remove $(VENV) and caches; studies under runs/ stay"
@@ -74,6 +75,9 @@ check: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python -m sphinx -E -W --keep-going -q -b html -d $(SITE)/.doctrees docs $(SITE)
 	@echo "open $(SITE)/index.html"
+
+notebooks: $(TESTED)
+	$(BIN)/python notebooks/execute.py
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -24,6 +24,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "plain_docstrings",
     "command_options",
+    "notebook_pages",
 ]
 exclude_patterns = ["_build", "_extensions"]
 nitpicky = False  # annotations name private aliases and the parts of other packages
