@@ -19,6 +19,8 @@ from benchmarks import (
     choosing_alpha_beta,
     compare,
     conditional,
+    experiments_kept,
+    experiments_table,
     membrane_gap,
     waking_up,
     watching,
@@ -59,6 +61,9 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "ablations": lambda: ablations.table(read_runs(RESULTS / "ablations.jsonl")),
     "asynchrony": lambda: asynchrony.table(read_async_runs(RESULTS / "asynchrony.jsonl")),
     "conditional": lambda: conditional.table(read_runs(RESULTS / "conditional.jsonl")),
+    "experiment 1": lambda: experiments_table.table(
+        experiments_kept.read(experiments_kept.KEPT), 1
+    ),
     "watching": lambda: watching.table(_watched()),
     "membrane gap": lambda: membrane_gap.table(membrane_gap.read(RESULTS / "membrane_gap.jsonl")),
     "weighing": lambda: weighing.table(weighing.read(RESULTS / "weighing.jsonl")),
