@@ -57,6 +57,8 @@ def test_the_command_serves_until_it_is_interrupted(own_url: str) -> None:
          "--study-name", "digits"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=Path(__file__).resolve().parents[2],
+        # A shell starts background jobs with interrupts ignored, which children inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     try:
         assert process.stdout is not None
