@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn.dashboard.grids import Axis, Panel, figure
 from optuna_snn.dashboard.parameters import Marked, axis_of, cell, rounded, telling_names
+from optuna_snn.drawing.palette import hex_of
 
 __all__ = ["marked_figures", "marked_timeline"]
 
@@ -32,12 +33,7 @@ N_PAIRED = 4
 """Parameters of which all pairs are shown; they make N_PANELS pairs."""
 
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#7F7F7F",
+    hex_of(colour, "light") for colour in ("blue", "orange", "green", "red", "purple", "grey")
 )
 
 MARKS: dict[str, tuple[str, str]] = {

@@ -14,11 +14,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from optuna_snn.drawing.palette import hex_of
 from optuna_snn.replays.study import Replay
 
 __all__ = ["draw_replays", "save_replay_figure"]
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
+COLOURS = tuple(
+    hex_of(colour, "light")
+    for colour in ("blue", "orange", "green", "red", "purple", "sky", "ink")
+)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
