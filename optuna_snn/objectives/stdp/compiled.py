@@ -19,7 +19,7 @@ from optuna_snn.objectives.stdp.networks import Fired, checked_learned
 from optuna_snn.spikes.gaps import gaps_of
 from optuna_snn.stdp_engine import LearnedState, Rules
 
-__all__ = ["CompiledNetwork", "rules_of"]
+__all__ = ["CompiledLearning", "CompiledNetwork", "rules_of"]
 
 CHUNK = 200
 """Samples whose input spikes are in memory at once, or a batch: some megabytes."""
@@ -27,7 +27,32 @@ CHUNK = 200
 LAYERS = ("excitatory", "inhibitory")
 
 
-class CompiledNetwork:
+class CompiledLearning:
+    """What a network in the compiled engine has learnt.
+
+    Args:
+        shape: inputs, excitatory neurons.
+        norm: sum of each neuron's weights.
+        rng: source of the initial weights, uniform on [0, 0.3) before they are normalised.
+    """
+
+    def __init__(self, shape: tuple[int, int], *, norm: float, rng: np.random.Generator) -> None:
+        weights = LARGEST_INITIAL_WEIGHT * rng.random(shape, np.float32)
+        self._learned = LearnedState(
+            stdp_engine.scaled(weights, norm), np.zeros(shape[1], np.float32)
+        )
+
+    @property
+    def learned(self) -> LearnedState:
+        """What outlives a sample, copied."""
+        return LearnedState(*(each.copy() for each in self._learned))
+
+    def restore(self, learned: LearnedState) -> None:
+        """Go on from what was learnt elsewhere; ValueError for arrays of other shapes."""
+        self._learned = checked_learned(learned, *self._learned.weights.shape)
+
+
+class CompiledNetwork(CompiledLearning):
     """A `Network` in the compiled engine, on the CPU and in one thread.
 
     What it learns from given input spikes is what `DiehlCookNetwork` learns from them. It draws
@@ -46,19 +71,7 @@ class CompiledNetwork:
         self, config: DiehlCookConfig, *, n_inputs: int, rng: np.random.Generator
     ) -> None:
         self._rules = rules_of(config)
-        weights = LARGEST_INITIAL_WEIGHT * rng.random((n_inputs, config.map_size), np.float32)
-        self._learned = LearnedState(
-            stdp_engine.scaled(weights, config.norm), np.zeros(config.map_size, np.float32)
-        )
-
-    @property
-    def learned(self) -> LearnedState:
-        """See `Network`."""
-        return LearnedState(*(each.copy() for each in self._learned))
-
-    def restore(self, learned: LearnedState) -> None:
-        """See `Network`."""
-        self._learned = checked_learned(learned, *self._learned.weights.shape)
+        super().__init__((n_inputs, config.map_size), norm=config.norm, rng=rng)
 
     def learn(
         self,

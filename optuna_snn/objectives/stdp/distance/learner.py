@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from optuna_snn import stdp_engine
-from optuna_snn.objectives.stdp.diehl_cook import LARGEST_INITIAL_WEIGHT
+from optuna_snn.objectives.stdp.compiled import CompiledLearning
 from optuna_snn.objectives.stdp.distance.bindsnet_network import DistanceNetwork
 from optuna_snn.objectives.stdp.distance.config import DistanceConfig
 from optuna_snn.objectives.stdp.distance.rules import distance_rules_of
-from optuna_snn.objectives.stdp.networks import Fired, checked_learned
+from optuna_snn.objectives.stdp.networks import Fired
 from optuna_snn.objectives.stdp.simulated import recorded
 from optuna_snn.spikes.gaps import gaps_of
 from optuna_snn.stdp_engine import LearnedState, list_spikes
@@ -27,7 +26,7 @@ RESPONSE_BATCH = 16
 """Samples presented at once with learning off, where a batch changes speed and memory only."""
 
 
-class CompiledDistance:
+class CompiledDistance(CompiledLearning):
     """A network in the compiled engine, on the CPU and in one thread.
 
     From the same spikes and rng it learns what `SimulatedDistance` learns, up to rounding.
@@ -40,19 +39,7 @@ class CompiledDistance:
 
     def __init__(self, config: DistanceConfig, *, n_inputs: int, rng: np.random.Generator) -> None:
         self._rules = distance_rules_of(config)
-        weights = LARGEST_INITIAL_WEIGHT * rng.random((n_inputs, config.map_size), np.float32)
-        self._learned = LearnedState(
-            stdp_engine.scaled(weights, config.norm), np.zeros(config.map_size, np.float32)
-        )
-
-    @property
-    def learned(self) -> LearnedState:
-        """What outlives a sample, copied."""
-        return LearnedState(*(each.copy() for each in self._learned))
-
-    def restore(self, learned: LearnedState) -> None:
-        """Go on from what was learnt elsewhere; ValueError for arrays of other shapes."""
-        self._learned = checked_learned(learned, *self._learned.weights.shape)
+        super().__init__((n_inputs, config.map_size), norm=config.norm, rng=rng)
 
     def learn(
         self, spikes: NDArray[np.bool_], *, batch_size: int, reads_membranes: bool = False
