@@ -7,8 +7,8 @@ simulates one epoch of networks whose samples are silent independently, keeps th
 the networks that were stopped) and draws a figure beside it. ``--table`` only shows what is there.
 
 The rules, all looked at by networks that train in batches of BATCH:
-    sequential     ours with the defaults of `SpikeMonitor`: a warm-up of 32 batches, at most a
-                   quarter of the epoch, which count as spent; then looks after every batch
+    sequential     ours with the defaults of `SpikeMonitor`: a warm-up of 32 batches, at most
+                   half of the epoch, which count as spent; then looks after every batch
     paper          the paper's: more than beta * epoch_size silent samples. Its authors looked
                    when more images than their interval had passed since the last look, and not at
                    the end of an epoch; no warm-up

@@ -103,7 +103,7 @@ class SpikeMonitor:
             asked for.
         warmup: The first samples of each layer in the trial, which are recorded but not judged.
             None: 256, or 32 batches of the size of the first if that is more (up to 4,096), and at
-            most a quarter of planned_samples. Networks that learn by gradients wake up within so
+            most half of planned_samples. Networks that learn by gradients wake up within so
             many updates, or are not among the best. A training that ends before, or that another
             pruner ends before, was never stopped, and its constraints are those of all its
             samples. Lower it where most networks are dead and the trainings short.
@@ -407,7 +407,7 @@ def _tell_of_a_short_training(n_samples: int, warmup: int) -> None:
     _logger.warning(
         "A training of %d samples cannot be stopped early by its spikes: the first %d are the "
         "warm-up that follows from its batches. Pass planned_samples= to SpikeMonitor, of which "
-        "the warm-up is a quarter at most, or warmup=.",
+        "the warm-up is half at most, or warmup=.",
         n_samples,
         warmup,
     )

@@ -205,7 +205,7 @@ def test_without_a_pruner_the_monitors_own_verdict_stops_a_multi_objective_trial
 
 @pytest.mark.parametrize(
     ("batch_size", "planned_samples", "warmup"),
-    [(1, None, 256), (8, None, 256), (32, None, 1024), (9999, None, 4096), (32, 1000, 250)],
+    [(1, None, 256), (8, None, 256), (32, None, 1024), (9999, None, 4096), (32, 1000, 500)],
 )
 def test_the_warm_up_that_is_not_given_follows_from_the_first_batch(
     batch_size: int, planned_samples: int | None, warmup: int

@@ -45,7 +45,7 @@ def test_the_report_tells_its_warm_up_and_that_it_was_judged_whole() -> None:
     with SpikeMonitor(watched, planned_samples=1000) as monitor:
         monitor.update("output", [0] * 32)
     stored = json.loads(json.dumps(watched.user_attrs[SPIKES_KEY]))
-    assert (stored["warmup"], stored["judged_whole"]) == (250, True)
+    assert (stored["warmup"], stored["judged_whole"]) == (500, True)
     report = SpikeReport.from_json(stored)
     assert (report.is_silent, report.samples_saved) == (True, 0)  # it was not stopped
     for wrong in (None, 1, "yes"):
@@ -123,7 +123,7 @@ def said(
         assert record.getMessage() == (
             f"A training of {n_samples} samples cannot be stopped early by its spikes: the first "
             f"{warmup} are the warm-up that follows from its batches. Pass planned_samples= to "
-            "SpikeMonitor, of which the warm-up is a quarter at most, or warmup=."
+            "SpikeMonitor, of which the warm-up is half at most, or warmup=."
         )
     return len(caplog.records)
 

@@ -131,14 +131,14 @@ def test_curves_fall_from_the_whole_epoch_to_a_dead_network() -> None:
         assert all(
             a <= b <= c for a, b, c in zip(curve.low, curve.median, curve.high, strict=True)
         )
-    assert [found[name].median[-1] for name in COLOURS] == [80, 48, 21]
+    assert [found[name].median[-1] for name in COLOURS] == [128, 48, 21]
 
 
 def test_the_table_has_a_row_for_each_of_the_shares() -> None:
     lines = table(some_curves()).splitlines()
     assert len(lines) == 2 + 8
     assert lines[2] == "| 200 | 0.1 | 0 | 200, 0 % | 200, 0 % | 200, 0 % |"
-    assert lines[-1] == "| 200 | 0.1 | 1 | 80, 100 % | 48, 100 % | 21, 100 % |"
+    assert lines[-1] == "| 200 | 0.1 | 1 | 128, 100 % | 48, 100 % | 21, 100 % |"
 
 
 def test_the_shares_go_from_nought_to_one_and_meet_those_of_the_table() -> None:
