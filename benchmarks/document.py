@@ -22,6 +22,7 @@ from benchmarks import (
     experiments_kept,
     experiments_table,
     membrane_gap,
+    separate_hosts_kept,
     waking_up,
     watching,
     weighing,
@@ -34,7 +35,10 @@ from benchmarks.runs import RESULTS, ROOT, read_runs
 from benchmarks.virtual_time import read_async_runs
 from benchmarks.waking_courses import Group, groups, read
 
-PAGES = tuple(ROOT / "docs" / name for name in ("measurements.md", "many_workers.md"))
+PAGES = tuple(
+    ROOT / "docs" / name
+    for name in ("measurements.md", "many_workers.md", "how_to/several_machines.md")
+)
 PLACE = re.compile(r"(<!-- table: (?P<name>[\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -75,6 +79,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     ),
     "ask cost": lambda: ask_cost.table(_measured()),
     "ask cost goals": lambda: ask_cost.goals(_measured()),
+    "hosts seconds": lambda: separate_hosts_kept.seconds_table(separate_hosts_kept.read()),
+    "hosts trials": lambda: separate_hosts_kept.trials_table(separate_hosts_kept.read()),
     **{name: _of_workers(name) for name in worker_tables.TABLES},
 }
 

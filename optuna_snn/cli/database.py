@@ -51,24 +51,29 @@ def start(
             help="Address of this machine to listen on; 0.0.0.0 for all; loopback if not given.",
         ),
     ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow",
+            metavar="NETWORK",
+            help="From where others may connect, such as 192.0.2.0/24; may be repeated; from "
+            "everywhere if not given.",
+        ),
+    ] = None,
 ) -> None:
     """Start the server, unless it runs, and print its URL without the password."""
     from optuna_snn.database import start_server
 
     folder = _folder(data)
     _prune()
-    server = start_server(folder, port=port, listen=listen)
+    server = start_server(folder, port=port, listen=listen, allow=allow or None)
     if server.is_new:
         typer.echo(f"PostgreSQL {server.major} runs (pid {server.pid})")
     else:
         typer.echo(f"PostgreSQL {server.major} runs already (pid {server.pid})")
     _print_addresses(server, data)
     if not server.is_loopback:
-        print(
-            "warning: other machines can connect, and the traffic is not encrypted; "
-            "the password is never sent in clear",
-            file=sys.stderr,
-        )
+        print(_warning(server), file=sys.stderr)
 
 
 @database_app.command()
@@ -140,6 +145,19 @@ def _print_addresses(server: Server, data: Path | None) -> None:
     typer.echo(f"data  {server.data}")
     typer.echo(f"url   {server.shown_url}")
     typer.echo("use   export OPTUNA_SNN_STORAGE=" + f'"$(optuna-snn db url{_data_words(data)})"')
+
+
+def _warning(server: Server) -> str:
+    """What it means that others can connect, in one line."""
+    who = f"machines of {' and '.join(server.allow)}" if server.allow else "other machines"
+    line = (
+        f"warning: {who} can connect, and the traffic is not encrypted; the password is never "
+        "sent in clear"
+    )
+    if server.allow:
+        return line
+    where = ", by every address of this one" if server.is_everywhere else ""
+    return f"{line}; they may come from everywhere{where}: --allow NETWORK limits that"
 
 
 def _data_words(data: Path | None) -> str:

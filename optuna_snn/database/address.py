@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 
 from sqlalchemy.engine import URL
@@ -12,7 +13,16 @@ from sqlalchemy.engine import URL
 from optuna_snn.workers.errors import RunError
 from optuna_snn.workers.storage.urls import MAX_PORT
 
-__all__ = ["LOOPBACK", "check_address", "choose_port", "database_url", "is_free", "is_loopback"]
+__all__ = [
+    "LOOPBACK",
+    "check_address",
+    "check_networks",
+    "choose_port",
+    "database_url",
+    "is_everywhere",
+    "is_free",
+    "is_loopback",
+]
 
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = ("0.0.0.0", "::")
@@ -31,6 +41,30 @@ def check_address(listen: str, port: int | None) -> None:
     if port is not None and not MIN_PORT <= port <= MAX_PORT:
         raise RunError(f"the port must be {MIN_PORT} to {MAX_PORT}, got {port}")
     _addresses(listen)
+
+
+def check_networks(allow: Sequence[str], listen: str) -> tuple[str, ...]:
+    """Networks and addresses as PostgreSQL's list of hosts takes them: 192.0.2.0/24, 192.0.2.7/32.
+
+    Raises:
+        RunError: one that is none, or a server that listens on loopback, where nobody comes from.
+    """
+    networks = []
+    for name in allow:
+        try:
+            # A machine's own address with the length of its network is what `ip addr` shows.
+            networks.append(str(ipaddress.ip_network(name.strip(), strict=False)))
+        except ValueError:
+            raise RunError(
+                f"{name!r} is no network to allow; name an address such as 192.0.2.7, or a "
+                "network such as 192.0.2.0/24"
+            ) from None
+    if networks and is_loopback(listen):
+        raise RunError(
+            f"nobody from {networks[0]} can reach a server that listens on {listen}; name the "
+            "address of this machine behind --listen as well"
+        )
+    return tuple(networks)
 
 
 def choose_port(listen: str, *, wanted: int | None, last: int | None) -> int:
@@ -74,10 +108,15 @@ def is_loopback(listen: str) -> bool:
     return all(ipaddress.ip_address(host).is_loopback for _, host in _addresses(listen))
 
 
+def is_everywhere(listen: str) -> bool:
+    """Whether the server listens on all addresses of this machine."""
+    return listen in EVERYWHERE
+
+
 def database_url(listen: str, port: int, password: str, *, is_local: bool = False) -> URL:
     """The URL of the database; `is_local` prefers loopback where the server listens everywhere."""
     host = listen
-    if listen in EVERYWHERE:
+    if is_everywhere(listen):
         local = LOOPBACK if listen == EVERYWHERE[0] else "::1"
         host = local if is_local else socket.gethostname()
     return URL.create("postgresql+psycopg2", ROLE, password, host, port, DATABASE)

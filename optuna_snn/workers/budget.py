@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 
 from optuna.trial import FrozenTrial, TrialState
 
+from optuna_snn.workers.storage.worker_storage import ASK_GRACES
+
 __all__ = ["COUNTED_STATES", "check_budget", "n_counted", "n_on_their_way"]
 
 COUNTED_STATES = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -42,19 +44,24 @@ def n_on_their_way(
 
     A trial that has beaten is: if its worker is dead, the sweep for stale trials fails it soon.
     One that never beat, older than the grace period, may be left over from a worker that died
-    before its first beat or belong to a process without heartbeats: nobody waits for it.
+    before its first beat or belong to a process without heartbeats: nobody waits for it. Ages come
+    from the database's clock as far as there are heartbeats; clocks of machines may differ.
 
     Args:
         trials: all trials of the study.
         heartbeat_ages: seconds since the last heartbeat by trial number; negative for trials that
             have not beaten but may still (see `WorkerStorage.heartbeat_ages`).
         grace_s: the storage's grace period in seconds.
-        now: local time, as `FrozenTrial.datetime_start` is.
+        now: local time, as `FrozenTrial.datetime_start` is; only used for trials that have no
+            heartbeat.
     """
     newest_zombie = now - timedelta(seconds=grace_s)
-    return sum(
-        heartbeat_ages.get(trial.number, -1.0) >= 0.0
-        or (trial.datetime_start is not None and trial.datetime_start > newest_zombie)
-        for trial in trials
-        if trial.state == TrialState.RUNNING
-    )
+
+    def is_on_its_way(trial: FrozenTrial) -> bool:
+        age_s = heartbeat_ages.get(trial.number)
+        if age_s is None:
+            return trial.datetime_start is not None and trial.datetime_start > newest_zombie
+        # Below 0 it has only its first heartbeat, dated so far ahead when it was created.
+        return age_s >= 0.0 or age_s + ASK_GRACES * grace_s < grace_s
+
+    return sum(is_on_its_way(trial) for trial in trials if trial.state == TrialState.RUNNING)

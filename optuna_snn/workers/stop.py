@@ -154,12 +154,17 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the signals while the block lasts; in a thread, where none arrive, nothing."""
+        """Take the signals while the block lasts; in a thread, where none arrive, nothing.
+
+        A HUP that is ignored stays so: `nohup` means that the process outlives its terminal.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         former: dict[Signals, Any] = {
-            number: signal.signal(number, self._on_signal) for number in self._signals
+            number: signal.signal(number, self._on_signal)
+            for number in self._signals
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
         }
         try:
             yield

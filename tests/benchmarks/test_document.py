@@ -9,7 +9,11 @@ import pytest
 from benchmarks import worker_tables
 from benchmarks.document import PAGES, PLACE, TABLES, filled
 
-OWN = {"measurements.md": {"compare", "ask cost"}, "many_workers.md": {"workers faults"}}
+OWN = {
+    "measurements.md": {"compare", "ask cost"},
+    "many_workers.md": {"workers faults"},
+    "several_machines.md": {"hosts seconds", "hosts trials"},
+}
 """Some tables of each page: a page that has lost its places would pass as true."""
 
 

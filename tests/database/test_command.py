@@ -71,6 +71,20 @@ def test_listening_beyond_loopback_warns(
     assert err.count("\n") == 1
 
 
+def test_the_warning_says_from_where_others_can_connect(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    everywhere = ("start", "--data", str(server.data), "--listen", "0.0.0.0")
+    stop_server(server.data)
+    _, err = said(capsys, *everywhere)
+    assert "from everywhere, by every address of this one: --allow NETWORK limits that" in err
+    stop_server(server.data)
+    allow = ("--allow", "192.0.2.7/24", "--allow", "198.51.100.7")
+    _, err = said(capsys, *everywhere, *allow)
+    assert err.startswith("warning: machines of 192.0.2.0/24 and 198.51.100.7/32 can connect, ")
+    assert "everywhere" not in err and err.count("\n") == 1
+
+
 def test_a_data_folder_that_is_none_is_one_line(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -103,6 +103,8 @@ def test_a_server_that_another_machine_runs_is_left_alone(server: Server) -> Non
             "cannot listen on '192.0.2.1': it is no address of this machine",
         ),
         ({"listen": "a..b"}, "cannot listen on 'a..b': "),
+        ({"allow": ["192.0.2.7"]}, "listens on 127.0.0.1; name the address of this machine"),
+        ({"listen": "0.0.0.0", "allow": ["node7"]}, "'node7' is no network to allow; name an "),
     ],
 )
 def test_an_address_that_is_none_is_refused_before_a_folder_is_made(

@@ -54,6 +54,39 @@ def test_a_running_server_is_not_moved(server: Server, wish: dict[str, object]) 
     assert server_status(server.data) is not None
 
 
+def test_a_running_server_is_not_opened_to_other_networks(server: Server) -> None:
+    stop_server(server.data)
+    opened = start_server(server.data, listen="0.0.0.0", allow=["192.0.2.0/24"])
+    assert opened.allow == ("192.0.2.0/24",)
+    assert start_server(server.data).allow == opened.allow, "whoever names none changes nothing"
+    with pytest.raises(RunError, match=r"runs already, for 192\.0\.2\.0/24; stop it first"):
+        start_server(server.data, allow=["192.0.2.0/25"], listen="0.0.0.0")
+
+
+def test_a_server_that_others_may_use_takes_this_machine_its_own_networks_and_no_other(
+    server: Server,
+) -> None:
+    stop_server(server.data)
+    opened = start_server(server.data, listen="0.0.0.0", allow=["192.0.2.0/24"])
+    lines = (server.data / "pg_hba.conf").read_text().splitlines()[1:]
+    rules = [line.split()[3:] for line in lines]
+    assert {method for _, method in rules} == {"scram-sha-256"}
+    assert [place for place, _ in rules] == [
+        "127.0.0.1/32", "::1/128", "samehost", "192.0.2.0/24",
+    ]  # fmt: skip
+    assert query(opened, "SELECT 1") == [(1,)]
+
+
+def test_connections_of_a_machine_that_vanished_are_noticed_within_two_minutes(
+    server: Server,
+) -> None:
+    # The operating system's own answer is two hours; SHOW tells what the socket has.
+    names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
+    idle, interval, count = (int(query(server, f"SHOW {name}")[0][0]) for name in names)
+    assert idle + interval * count <= 120
+    assert query(server, "SHOW tcp_user_timeout") == [("90000",)]
+
+
 def test_a_killed_server_starts_again_with_what_was_committed(server: Server) -> None:
     data = server.data
     write_note(server, "committed")

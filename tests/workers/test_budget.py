@@ -9,9 +9,12 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn.workers.budget import check_budget, n_counted, n_on_their_way
+from optuna_snn.workers.storage.worker_storage import ASK_GRACES
 
 NOW = datetime(2026, 1, 1, 12)
 GRACE_S = 60.0
+AHEAD_S = ASK_GRACES * GRACE_S
+"""So far ahead of the database's clock is the first heartbeat dated."""
 
 
 def trial(number: int, state: TrialState, age_s: float = 0.0) -> FrozenTrial:
@@ -38,8 +41,10 @@ def test_complete_and_pruned_trials_count_and_no_others() -> None:
         (GRACE_S + 1, {0: 5.0}, 1),  # a long training that beats
         (GRACE_S + 1, {0: 500.0}, 1),  # stale: the sweep will fail it, then it no longer runs
         (GRACE_S + 1, {1: 5.0}, 0),  # somebody else's beat
-        (GRACE_S - 1, {0: -200.0}, 1),  # its sampler asks: the first beat lies ahead
-        (GRACE_S + 1, {0: -200.0}, 0),  # too long for an ask: left over, perhaps
+        (5.0, {0: 5.0 - AHEAD_S}, 1),  # its sampler asks: the first beat lies ahead
+        (GRACE_S + 1, {0: GRACE_S + 1 - AHEAD_S}, 0),  # too long for an ask: left over, perhaps
+        (3600.0, {0: 5.0 - AHEAD_S}, 1),  # asks, on a machine whose clock is an hour behind
+        (-3600.0, {0: GRACE_S + 1 - AHEAD_S}, 0),  # left over from one that is an hour ahead
     ],
 )
 def test_a_running_trial_is_on_its_way_if_somebody_works_on_it(

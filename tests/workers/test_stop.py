@@ -187,6 +187,20 @@ def test_the_former_handlers_and_the_former_timer_come_back() -> None:
         signal.setitimer(signal.ITIMER_REAL, *pytests_timer)
 
 
+def test_a_process_that_was_started_by_nohup_outlives_its_terminal() -> None:
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stop = StopRequest()
+        with stop.listening():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.signal is None
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.signal == signal.SIGTERM
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, former)
+
+
 def test_whoever_owns_the_signals_keeps_them_and_asks_by_a_call() -> None:
     stop = StopRequest(grace_s=LONG_S, signals=())
     former = [signal.getsignal(number) for number in STOP_SIGNALS]

@@ -68,7 +68,8 @@ TROUBLES = (
         words=("authentication failed", "no password supplied", "role *does not exist"),
     ),
     _Trouble(
-        "the server lets nobody in from here (see its pg_hba.conf)", words=("no pg_hba.conf",)
+        "the server lets nobody in from here (see its pg_hba.conf, or db start --allow)",
+        words=("no pg_hba.conf",),
     ),
     _Trouble(
         "create that database (createdb), or correct its name in the storage URL",

@@ -55,7 +55,7 @@ from optuna_snn.workers.storage.database_errors import (
 from optuna_snn.workers.storage.patience import DEFAULT_PATIENCE_S, Patience, repeat_calls
 from optuna_snn.workers.storage.verdicts import MissedBeats
 
-__all__ = ["REPEATED_CALLS", "WorkerStorage"]
+__all__ = ["ASK_GRACES", "REPEATED_CALLS", "WorkerStorage"]
 
 ASK_GRACES = 5
 """The first heartbeat is dated so many grace periods ahead: the sampler's time for its ask."""
@@ -293,11 +293,12 @@ class WorkerStorage(RDBStorage):
                 stored: Any = session.execute(query).scalar_one_or_none()
                 if stored is None or stored.state != TrialState.RUNNING or stored.heartbeats:
                     continue
-                self._beat_ahead(stored.trial_id, session)
+                # A grace less than for one that is created now: nobody waits for it (budget.py).
+                self._beat_ahead(stored.trial_id, session, graces=ASK_GRACES - 1)
 
-    def _beat_ahead(self, trial_id: int, session: Session) -> None:
+    def _beat_ahead(self, trial_id: int, session: Session, *, graces: int = ASK_GRACES) -> None:
         if self.heartbeat_interval is not None:
-            ahead = _database_now(session) + timedelta(seconds=ASK_GRACES * self._grace_s)
+            ahead = _database_now(session) + timedelta(seconds=graces * self._grace_s)
             session.add(models.TrialHeartbeatModel(trial_id=trial_id, heartbeat=ahead))
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
