@@ -37,7 +37,11 @@ def dashboard_command(
     ] = DEFAULT_PORT,
     artifacts: Annotated[
         Path | None,
-        typer.Option("--artifacts", metavar="DIR", help="Folder of the artifacts to show."),
+        typer.Option(
+            "--artifacts",
+            metavar="DIR",
+            help="Folder of the artifacts to show; artifacts, here, unless given.",
+        ),
     ] = None,
 ) -> None:
     """Show studies in the browser: feasible, infeasible and silent trials; nothing is written."""
@@ -46,6 +50,7 @@ def dashboard_command(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("optuna_dashboard").setLevel(logging.CRITICAL)  # the page says it
     from optuna_snn.dashboard import serve_dashboard
+    from optuna_snn.dashboard.study_figures import has_plotly
     from optuna_snn.workers.errors import RunError
     from optuna_snn.workers.run_files import default_storage
     from optuna_snn.workers.storage.opening import normalise_url, shown_url
@@ -63,6 +68,11 @@ def dashboard_command(
                 file=sys.stderr,
             )
         typer.echo(f"studies of {shown_url(place)}: {url}")
+        if not has_plotly():
+            typer.echo(
+                "without figures of spikes and of the search, which plotly draws: "
+                "pip install 'optuna-snn[figures]'"
+            )
         typer.echo("Ctrl-C stops the dashboard")
 
     serve_dashboard(

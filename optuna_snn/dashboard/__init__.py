@@ -9,7 +9,9 @@ reading        URL -> storage that only reads, by the database's own means
 view           that storage as the dashboard is to see it
 read_only      how it refuses to write
 shown_trials   a stored trial -> the trial that is shown
+looks          all trials of a study at one moment, as they are shown
 figures        four figures that mark every trial, also those without a value
+study_figures  those of optuna_snn.visualization, drawn by a thread of the server
 parameters     a parameter's axis, and which parameters tell most
 grids          panels side by side in one figure
 application    optuna-dashboard over the view

@@ -22,7 +22,9 @@ from optuna_snn.dashboard.grids import Axis, Panel, figure
 from optuna_snn.dashboard.parameters import Marked, axis_of, cell, rounded, telling_names
 from optuna_snn.drawing.palette import hex_of
 
-__all__ = ["marked_figures", "marked_timeline"]
+__all__ = ["HISTORY_ID", "marked_figures", "marked_timeline"]
+
+HISTORY_ID = "marked-history"
 
 N_SHOWN = 1000
 """Trials in a figure, the latest: an open page is sent them every few seconds."""
@@ -74,7 +76,7 @@ def marked_figures(
     n_of = f"latest {N_SHOWN} of {len(marked)} trials" if len(marked) > N_SHOWN else "all trials"
     names = telling_names(shown)
     if n_objectives == 1:
-        found["marked-history"] = _history(shown, value_name, n_of)
+        found[HISTORY_ID] = _history(shown, value_name, n_of)
         for first in range(0, len(names), N_PANELS):
             panels = [
                 _value_panel(shown, name, value_name, has_legend=i == 0)

@@ -16,7 +16,7 @@ __all__ = ["Axis", "Panel", "figure"]
 
 TEXT, LINES = "#7F7F7F", "rgba(127,127,127,0.25)"
 N_COLUMNS = 3
-X_GAP, Y_GAP = 0.1, 0.2
+X_GAP, Y_GAP = 0.12, 0.2
 """Between panels, as a share of the figure: room for the ticks and titles of the axes."""
 RUG_HEIGHT = 0.1
 """Of the strip at a panel's foot, for trials that have no value, as a share of the panel."""
@@ -66,7 +66,7 @@ def figure(title: str, panels: Sequence[Panel], **layout: Any) -> str:
         "font": {"color": TEXT, "size": 11},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 55, "r": 15, "t": 75, "b": 45},
+        "margin": {"l": 72, "r": 28, "t": 75, "b": 45},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         "hovermode": "closest",
         # The dashboard draws anew every few seconds: zoom and hidden marks stay as they are.

@@ -5,6 +5,7 @@ A marked trial is a pair: the trial, and its mark as of `shown_trials.mark_of`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,11 @@ from optuna.trial import FrozenTrial
 from optuna_snn.dashboard.grids import Axis
 
 __all__ = ["Marked", "axis_of", "cell", "rounded", "telling_names"]
+
+LONGEST_TICK = 8
+"""Characters of a choice beside an axis."""
+FEW_DECADES, N_DECADES = 2.0, 4.0
+"""On an axis where there is room for ticks between them, and for which there is room at all."""
 
 Marked = Sequence[tuple[FrozenTrial, str]]
 
@@ -41,9 +47,31 @@ def axis_of(marked: Marked, name: str) -> Axis:
     )
     if isinstance(distribution, CategoricalDistribution):
         words = [str(choice) for choice in distribution.choices]
-        return Axis(name, {"type": "category", "categoryorder": "array", "categoryarray": words})
-    is_log = isinstance(distribution, FloatDistribution | IntDistribution) and distribution.log
-    return Axis(name, {"type": "log"} if is_log else {})
+        return Axis(
+            name,
+            {
+                "type": "category",
+                "categoryorder": "array",
+                "categoryarray": words,
+                "tickvals": words,
+                "ticktext": [_short(word) for word in words],
+            },
+        )
+    if isinstance(distribution, FloatDistribution | IntDistribution) and distribution.log:
+        return Axis(name, {"type": "log", "dtick": _log_tick(marked, name)})
+    return Axis(name)
+
+
+def _log_tick(marked: Marked, name: str) -> str | int:
+    """Plotly's step from tick to tick: 1, 2 and 5 of each decade, or that many decades."""
+    values = [trial.params[name] for trial, _ in marked if name in trial.params]
+    decades = math.log10(max(values) / min(values))
+    return "D2" if decades < FEW_DECADES else math.ceil(decades / N_DECADES)
+
+
+def _short(word: str) -> str:
+    """The word, or its beginning: the next panel is near. Pointing at a mark tells all of it."""
+    return word if len(word) <= LONGEST_TICK else f"{word[: LONGEST_TICK - 1]}…"
 
 
 def telling_names(marked: Marked) -> list[str]:

@@ -41,7 +41,7 @@ def serve_dashboard(
         host: The address of this machine to listen on. There is no password: whoever reaches it
             reads all studies of the storage.
         port: The TCP port; 0 takes a free one.
-        artifacts: The folder of the artifacts, if they are to be shown.
+        artifacts: The folder of the artifacts; None is that of `RasterArtifacts.in_folder()`.
         study_name: The study whose page `on_ready` is told.
         on_ready: Called once it listens, with the URL to open and whether only this machine can.
 

@@ -31,7 +31,7 @@ from optuna_snn.spikes.report import SpikeReport
 from optuna_snn.stored_spikes import SPIKES_KEY, spike_report
 from optuna_snn.workers.display.progress import is_feasible, kind_of
 
-__all__ = ["MARK_KEY", "mark_of", "shown_trial"]
+__all__ = ["MARK_KEY", "mark_of", "readable_report", "shown_trial"]
 
 LIST_KEY = "constraints"
 """System attribute that optuna-dashboard reads."""
@@ -48,10 +48,13 @@ VERDICT_KEY = "spikes/stopped because"
 LARGEST = sys.float_info.max
 
 
-def shown_trial(trial: FrozenTrial, names: frozenset[str]) -> FrozenTrial:
+def shown_trial(
+    trial: FrozenTrial, names: frozenset[str], report: SpikeReport | None
+) -> FrozenTrial:
     """Return the trial as it is shown; the stored one is not changed.
 
-    names: of all constraints that the study knows
+    names:  of all constraints that the study knows
+    report: the trial's own, by `readable_report`
     """
     shown = copy.copy(trial)
     constraints = trial.constraints
@@ -63,7 +66,11 @@ def shown_trial(trial: FrozenTrial, names: frozenset[str]) -> FrozenTrial:
         for key, value in trial.system_attrs.items()
         if not key.startswith(CONSTRAINT_PREFIX) and key != LIST_KEY
     } | {LIST_KEY: listed}
-    shown.user_attrs = _attributes(trial, names) | _own_attributes(trial)
+    shown.user_attrs = _attributes(trial, names, report) | {
+        key: value
+        for key, value in trial.user_attrs.items()
+        if key != SPIKES_KEY or report is None
+    }
     return shown
 
 
@@ -80,25 +87,27 @@ def mark_of(trial: FrozenTrial, names: frozenset[str]) -> str:
     return kind
 
 
+def readable_report(trial: FrozenTrial) -> SpikeReport | None:
+    """The trial's spike report; None where a monitor of another version wrote it, or none did."""
+    try:
+        return spike_report(trial)
+    except ValueError:
+        return None
+
+
 def _finite(value: float) -> float:
     return max(-LARGEST, min(LARGEST, value))
 
 
-def _own_attributes(trial: FrozenTrial) -> dict[str, Any]:
-    """The user attributes that are stored, but for a spike report that can be read."""
-    if _report(trial) is None:
-        return dict(trial.user_attrs)
-    return {key: value for key, value in trial.user_attrs.items() if key != SPIKES_KEY}
-
-
-def _attributes(trial: FrozenTrial, names: frozenset[str]) -> dict[str, Any]:
+def _attributes(
+    trial: FrozenTrial, names: frozenset[str], report: SpikeReport | None
+) -> dict[str, Any]:
     found: dict[str, Any] = {MARK_KEY: mark_of(trial, names)} if names else {}
     constraints = trial.constraints
     if constraints:
         found[VIOLATION_KEY] = sum(max(0.0, value) for value in constraints.values())
     for name in sorted(constraints):
         found[CONSTRAINT_KEY.format(name=name)] = constraints[name]
-    report = _report(trial)
     return found if report is None else found | _spike_attributes(report)
 
 
@@ -115,11 +124,3 @@ def _spike_attributes(report: SpikeReport) -> dict[str, Any]:
     if report.verdict is not None:
         found[VERDICT_KEY] = report.verdict
     return found
-
-
-def _report(trial: FrozenTrial) -> SpikeReport | None:
-    """The trial's spike report; None where a monitor of another version wrote it, or none did."""
-    try:
-        return spike_report(trial)
-    except ValueError:
-        return None

@@ -9,9 +9,8 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,40 +19,22 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
+from optuna_snn.dashboard.looks import Look, ShownTrials
 from optuna_snn.dashboard.read_only import ReadOnlyStorage
 from optuna_snn.dashboard.reading import (
     READING_ERRORS,
     describe_reading_error,
     open_for_reading,
 )
-from optuna_snn.dashboard.shown_trials import mark_of, shown_trial
-from optuna_snn.workers.display.progress import best_trials, constraint_names, is_feasible
+from optuna_snn.dashboard.shown_trials import readable_report, shown_trial
 from optuna_snn.workers.errors import RunError
 from optuna_snn.workers.storage.database_errors import StorageError
 from optuna_snn.workers.storage.urls import database_file, normalise_url
 
-__all__ = ["Look", "StudyView", "open_view"]
+__all__ = ["StudyView", "open_view"]
 
 FRESH_S = 1.0
 """Seconds for which a look at a study counts as new: the dashboard asks several times a page."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """The trials of a study at one moment, by number.
-
-    stored:   as they are in the storage
-    shown:    as they are shown, in the same order
-    marks:    the mark of each, in the same order
-    feasible: as shown, the COMPLETE trials that keep every constraint of the study
-    names:    of the constraints that the study knows
-    """
-
-    stored: Sequence[FrozenTrial]
-    shown: Sequence[FrozenTrial]
-    marks: Sequence[str]
-    feasible: Sequence[FrozenTrial]
-    names: frozenset[str]
 
 
 def open_view(url: str) -> StudyView:
@@ -115,8 +96,7 @@ class StudyView(ReadOnlyStorage):
         self._studies: dict[int, str] = {}
         """Id -> name, as seen last."""
         self._looks: dict[int, tuple[float, Look]] = {}
-        self._ready: dict[int, tuple[FrozenTrial, frozenset[str], FrozenTrial]] = {}
-        """Trial id -> finished trial, the constraints' names it was seen with, as it is shown."""
+        self._shown_trials = ShownTrials()
 
     def _open_anew_if_replaced(self) -> None:
         with self._lock, self._reading():
@@ -137,30 +117,9 @@ class StudyView(ReadOnlyStorage):
             self._open_anew_if_replaced()
             with self._reading():
                 stored = self._backend.get_all_trials(study_id, deepcopy=False)
-            found = self._look(stored)
+            found = self._shown_trials.look_at(stored)
             self._looks[study_id] = (time.monotonic(), found)
             return found
-
-    def _look(self, stored: Sequence[FrozenTrial]) -> Look:
-        names = constraint_names(stored)
-        shown = [self._shown(trial, names) for trial in stored]
-        feasible = [
-            as_shown
-            for trial, as_shown in zip(stored, shown, strict=True)
-            if trial.state == TrialState.COMPLETE and is_feasible(trial, names)
-        ]
-        marks = [mark_of(trial, names) for trial in stored]
-        return Look(stored, shown, marks, feasible, names)
-
-    def _shown(self, trial: FrozenTrial, names: frozenset[str]) -> FrozenTrial:
-        original, seen_with, shown = self._ready.get(trial._trial_id, (None, None, None))
-        # The same object: databases give the id of a deleted trial to the next one.
-        if shown is not None and original is trial and seen_with == names:
-            return shown
-        shown = shown_trial(trial, names)
-        if trial.state.is_finished():
-            self._ready[trial._trial_id] = (trial, names, shown)
-        return shown
 
     def get_all_trials(
         self,
@@ -177,7 +136,8 @@ class StudyView(ReadOnlyStorage):
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """See `BaseStorage`; the trial lacks no constraint, as its study is not looked at."""
         with self._reading():
-            return shown_trial(self._backend.get_trial(trial_id), frozenset())
+            trial = self._backend.get_trial(trial_id)
+        return shown_trial(trial, frozenset(), readable_report(trial))
 
     def get_best_trial(self, study_id: int) -> FrozenTrial:
         """See `BaseStorage`; the best feasible trial, and only if there is none the best one.
@@ -186,9 +146,9 @@ class StudyView(ReadOnlyStorage):
         """
         directions = self.get_study_directions(study_id)
         look = self.look(study_id)
-        if len(directions) == 1:
-            for best in best_trials(look.stored, directions[0].name.lower(), 1):
-                return next(trial for trial in look.shown if trial.number == best.number)
+        if len(directions) == 1 and look.feasible:
+            sign = -1.0 if directions[0] == StudyDirection.MAXIMIZE else 1.0
+            return min(look.feasible, key=lambda t: (sign * (t.value or 0.0), t.number))
         return super().get_best_trial(study_id)
 
     # Studies

@@ -32,12 +32,10 @@ MARKERS: dict[Symbol, str] = {
 }
 
 
-def save_png(
-    picture: Picture, path: Path, theme: str = "light", dots_per_inch: int = DOTS_PER_INCH
-) -> Path:
+def save_png(picture: Picture, path: Path, theme: str = "light") -> Path:
     """Draw a picture and save it as a PNG at `path`, which is returned. It is 9 inches wide."""
     figure = draw_with_matplotlib(picture, theme)
-    figure.savefig(path, dpi=dots_per_inch)
+    figure.savefig(path, dpi=DOTS_PER_INCH)
     return path
 
 

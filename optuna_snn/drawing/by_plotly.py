@@ -56,7 +56,7 @@ def draw_with_plotly(picture: Picture, theme: str = "light") -> Figure:
     n_points = sum(len(marks.x) for panel in picture.panels for marks in panel.marks)
     scatter = go.Scattergl if n_points > MOST_SVG_POINTS else go.Scatter
     for i, panel in enumerate(picture.panels):
-        pen = _Pen(go, scatter, figure, i, chosen)
+        pen = _Pen(go, scatter, figure, i, chosen, has_legend=bool(panel.labels))
         pen.draw(panel, plan)
     figure.update_layout(
         title={
@@ -96,14 +96,14 @@ def draw_with_plotly(picture: Picture, theme: str = "light") -> Figure:
 class _Pen:
     """Draws the i-th panel of a figure."""
 
-    def __init__(self, go: Any, scatter: Any, figure: Figure, i: int, theme: Theme) -> None:
+    def __init__(
+        self, go: Any, scatter: Any, figure: Figure, i: int, theme: Theme, *, has_legend: bool
+    ) -> None:
         self._go, self._scatter, self._figure = go, scatter, figure
         self._i, self._theme = i, theme
-        self._place = {
-            "xaxis": key("x", i),
-            "yaxis": key("y", i),
-            "legend": key("legend", i),
-        }
+        self._place = {"xaxis": key("x", i), "yaxis": key("y", i)}
+        if has_legend:
+            self._place["legend"] = key("legend", i)
 
     def draw(self, panel: Panel, plan: Plan) -> None:
         for band in panel.bands:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from optuna_snn.drawing.pictures import Panel, Picture
 
-__all__ = ["WIDTH", "Plan", "n_legend_lines"]
+__all__ = ["WIDTH", "Plan", "at_height", "n_legend_lines"]
 
 WIDTH = 900
 """Pixels of a drawing that is not told another width; heights do not depend on it."""
@@ -20,6 +20,27 @@ SHARED_GAP, FULL_GAP, COLUMN_GAP, SHARED_COLUMN_GAP = 18, 66, 84, 30
 NOTE_LINE, NOTE_GAP = 17, 8
 NOTE_CHARACTERS = 118
 """Of a line of the notes."""
+
+
+LEAST_HEIGHT = 24
+"""Of a panel that is made lower, in pixels."""
+
+
+def at_height(picture: Picture, height: int) -> Picture:
+    """Return the picture with panels as high as makes the whole drawing `height` pixels high.
+
+    It is higher only where its panels would have less than LEAST_HEIGHT otherwise.
+    """
+    plan = Plan(picture)
+    panels = sum(plan.row_heights)
+    factor = max(0, height - (plan.height - panels)) / panels
+    return replace(
+        picture,
+        panels=[
+            replace(panel, height=max(LEAST_HEIGHT, int(panel.height * factor)))
+            for panel in picture.panels
+        ],
+    )
 
 
 @dataclass(frozen=True)

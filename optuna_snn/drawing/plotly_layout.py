@@ -46,17 +46,18 @@ def panel_layout(panel: Panel, plan: Plan, i: int, theme: Theme) -> dict[str, An
     for axis, letter, master in ((x, "x", plan.x_master(i)), (y, "y", plan.y_master(i))):
         if master != i:
             axis |= {"matches": key(letter, master), "showticklabels": False, "title": None}
-    legend = {
-        "orientation": "h",
-        "x": left,
-        "xanchor": "left",
-        "y": top + plan.share(4),
-        "yanchor": "bottom",
-        "font": {"size": 12},
-        "bgcolor": "rgba(0,0,0,0)",
-        "itemsizing": "trace",
-    }
-    layout = {key("xaxis", i): x, key("yaxis", i): y, key("legend", i): legend}
+    layout = {key("xaxis", i): x, key("yaxis", i): y}
+    if panel.labels:  # plotly.js before version 3 loses a legend where another one is empty
+        layout[key("legend", i)] = {
+            "orientation": "h",
+            "x": left,
+            "xanchor": "left",
+            "y": top + plan.share(4),
+            "yanchor": "bottom",
+            "font": {"size": 12},
+            "bgcolor": "rgba(0,0,0,0)",
+            "itemsizing": "trace",
+        }
     if any(marks.rug_row is not None for marks in panel.marks):
         layout[f"yaxis{RUG_AXES + i}"] = {
             "overlaying": key("y", i),

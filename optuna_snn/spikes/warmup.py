@@ -2,7 +2,7 @@
 
 Measured on networks that wake up while they learn (`benchmarks.waking_up`): by STDP within 256
 samples, whatever the batch; by gradients the best ones within 32 updates, so that larger batches
-take more samples. Short trainings wake up no sooner: of 50 updates a quarter lost six of the
+take more samples. Short trainings wake up no sooner: of 50 updates a quarter lost five of the
 eight best networks, and a half none (notebooks/3_choosing_alpha_and_beta.ipynb).
 """
 

@@ -11,7 +11,7 @@ from optuna_snn.drawing.palette import LAYER_COLOURS
 from optuna_snn.drawing.pictures import Axis, Marks, Panel, Picture, room_above_rugs
 from optuna_snn.spikes.tally import BIN_STARTS, Tally
 from optuna_snn.visualization.reading import Reading, n_of
-from optuna_snn.visualization.silence import LAYER_SYMBOLS, layer_names
+from optuna_snn.visualization.silence import LAYER_SYMBOLS, layer_mark_size, layer_names
 from optuna_snn.visualization.values import mark_size, value_words
 from optuna_snn.workers.display.progress import kind_of
 
@@ -45,7 +45,11 @@ def activity_picture(reading: Reading, layers: Sequence[str] | None = None) -> P
             f"No trial has recorded a layer {strange[0]!r}; the study's are {', '.join(known)}."
         )
     shown = [name for name in known if layers is None or name in layers]
-    marks = [each for i, layer in enumerate(shown) for each in _layer_marks(reading, layer, i)]
+    marks = [
+        each
+        for i, layer in enumerate(shown)
+        for each in _layer_marks(reading, layer, i, layer_mark_size(reading, i, len(shown)))
+    ]
     panel = room_above_rugs(
         Panel(
             x=Axis("mean spikes per sample of the layer", scale="log"),
@@ -82,7 +86,7 @@ def mean_spikes(tally: Tally) -> MeanSpikes | None:
     return MeanSpikes(low, middle, high)
 
 
-def _layer_marks(reading: Reading, layer: str, i: int) -> list[Marks]:
+def _layer_marks(reading: Reading, layer: str, i: int, size: float) -> list[Marks]:
     """The marks of one layer: feasible and infeasible trials, and those without a value."""
     colour = LAYER_COLOURS[i % len(LAYER_COLOURS)]
     groups: dict[str, list[tuple[FrozenTrial, MeanSpikes]]] = {
@@ -124,7 +128,7 @@ def _layer_marks(reading: Reading, layer: str, i: int) -> list[Marks]:
                 if is_rug
                 else [(max(LEAST_SHOWN, m.low), max(LEAST_SHOWN, m.high)) for _, m in found],
                 rug_row=i if is_rug else None,
-                size=mark_size(len(reading.trials)),
+                size=mark_size(len(reading.trials)) if is_rug else size,
             )
         )
     return marks

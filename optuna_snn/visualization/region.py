@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -44,7 +45,7 @@ def length_panel(asks: Sequence[Ask], *, height: int = 110) -> Panel:
     starts = _restarts(asks)
     return Panel(
         x=TRIAL_AXIS,
-        y=Axis("length of the\ntrust region", scale="log2"),
+        y=Axis("length of the\ntrust region", scale="log2", range=_octaves(in_box)),
         lines=[Line("", x, y, "blue", is_step=True)] if in_box else [],
         marks=[_marks(in_box)] if in_box else [],
         events=[
@@ -57,6 +58,16 @@ def length_panel(asks: Sequence[Ask], *, height: int = 110) -> Panel:
         note="" if in_box else _why_none(asks),
         height=height,
     )
+
+
+def _octaves(asks: Sequence[Ask]) -> tuple[float, float] | None:
+    """A range with a power of 2 at either end, and so two ticks at least; a little beyond them."""
+    if not asks:
+        return None
+    lengths = [ask.length for ask in asks]
+    low, high = math.floor(math.log2(min(lengths))), math.ceil(math.log2(max(lengths)))
+    margin = 0.06 * (max(high, low + 1) - low)
+    return 2.0 ** (low - margin), 2.0 ** (max(high, low + 1) + margin)
 
 
 def _marks(asks: Sequence[Ask]) -> Marks:

@@ -10,7 +10,14 @@ from optuna_snn.visualization.reading import Reading, n_of
 from optuna_snn.visualization.values import TRIAL_AXIS, mark_size
 from optuna_snn.workers.display.progress import kind_of
 
-__all__ = ["LAYER_SYMBOLS", "WINDOW", "layer_names", "silent_share_picture", "stopped_share_panel"]
+__all__ = [
+    "LAYER_SYMBOLS",
+    "WINDOW",
+    "layer_mark_size",
+    "layer_names",
+    "silent_share_picture",
+    "stopped_share_panel",
+]
 
 WINDOW = 20
 """Finished trials over which the share of stopped ones is averaged."""
@@ -59,9 +66,17 @@ def layer_names(reading: Reading) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def layer_mark_size(reading: Reading, i: int, n_layers: int) -> float:
+    """Pixels of the marks of the i-th layer: larger ones first, of which a rim stays visible."""
+    largest, smallest = (1.4, 0.8) if n_layers > 1 else (1.0, 1.0)
+    share = i / max(1, n_layers - 1)
+    return mark_size(len(reading.trials)) * (largest + (smallest - largest) * share)
+
+
 def _silent_samples_panel(reading: Reading) -> Panel:
     marks = []
-    for i, layer in enumerate(layer_names(reading)):
+    names = layer_names(reading)
+    for i, layer in enumerate(names):
         found = [
             (trial, share)
             for trial in reading.trials
@@ -78,7 +93,7 @@ def _silent_samples_panel(reading: Reading) -> Panel:
                     f"trial {trial.number}, {kind_of(trial)}\n{layer}: {share:.1%} silent samples"
                     for trial, share in found
                 ],
-                size=mark_size(len(reading.trials)),
+                size=layer_mark_size(reading, i, len(names)),
             )
         )
     return Panel(

@@ -26,6 +26,7 @@ from sqlalchemy.pool import NullPool
 
 from optuna_snn import SpikeActivityPruner, SpikeMonitor
 from optuna_snn.dashboard import dashboard_app, open_view
+from optuna_snn.dashboard.study_figures import StudyFigures
 from optuna_snn.database import create_database, drop_database
 from optuna_snn.workers.storage import normalise_url
 from tests.conftest import HiddenPassword
@@ -152,11 +153,29 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'study.db'}"
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return sqlite_url
+    found: str = request.getfixturevalue("postgres_url")
+    return found
+
+
 @pytest.fixture
 def own_url(filled_file: Filled, sqlite_url: str) -> str:
     """The study in an SQLite file of the test's own, which may write to it."""
     shutil.copy(filled_file.url.removeprefix("sqlite:///"), sqlite_url.removeprefix("sqlite:///"))
     return sqlite_url
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages wait for their figures as long as it takes, and these are drawn at every change."""
+    monkeypatch.setattr(
+        "optuna_snn.dashboard.application.StudyFigures",
+        lambda: StudyFigures(wait_s=60.0, rest=0.0),
+    )
 
 
 @pytest.fixture
@@ -225,7 +244,7 @@ def tell(study: optuna.Study, number: int, value: float, constraints: dict[str, 
 def _stop_silent(study: optuna.Study, artifacts: Path, folder: Path) -> None:
     trial = ask(study, SILENT)
     trial.set_constraint("energy", -0.5)
-    with SpikeMonitor(trial, alpha=1, beta=0.1, planned_samples=200) as monitor:
+    with SpikeMonitor(trial, alpha=1, beta=0.1, planned_samples=200, warmup=50) as monitor:
         monitor.update("output", np.zeros(100))
         assert trial.should_prune()
     picture = folder / "raster.png"

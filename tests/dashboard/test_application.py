@@ -30,6 +30,8 @@ from tests.dashboard.conftest import (
     plain_storage,
 )
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 STUDY = "/api/studies/1"
 
 
@@ -86,7 +88,16 @@ def test_the_figures_are_sent_with_the_study(client: Client) -> None:
     found = {
         each["id"]: each["graph_object"] for each in client(STUDY).json["plotly_graph_objects"]
     }
-    assert list(found) == ["marked-history", "marked-slice-1", "marked-contour", "marked-timeline"]
+    assert list(found) == [
+        "marked-history",
+        "study-feasible-history",
+        "study-silent-share",
+        "study-activity",
+        "study-samples-saved",
+        "marked-slice-1",
+        "marked-contour",
+        "marked-timeline",
+    ]
     history = json.loads(found["marked-history"])
     silent = next(trace for trace in history["data"] if trace["name"] == "silent")
     assert silent["x"] == [SILENT]
@@ -100,7 +111,7 @@ def test_figures_that_are_stored_in_a_study_stay(own_url: str) -> None:
     storage.set_study_system_attr(1, key, text)
     found = ask_anew(own_url)["plotly_graph_objects"]
     assert found[-1] == {"id": "own", "graph_object": text}
-    assert len(found) == 5
+    assert len(found) == 9
 
 
 def test_a_later_look_gets_what_is_new(client: Client) -> None:
@@ -183,7 +194,8 @@ def test_new_results_are_seen(own_url: str) -> None:
     study.tell(trial, 0.75)
     found = client(STUDY).json
     assert found["best_trials"][0]["number"] == trial.number
-    (history,) = (each for each in found["plotly_graph_objects"] if "history" in each["id"])
+    history = found["plotly_graph_objects"][0]
+    assert history["id"] == "marked-history"
     assert trial.number in json.loads(history["graph_object"])["data"][0]["x"]
 
 

@@ -11,12 +11,14 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import optuna
 import pytest
 
 from optuna_snn.dashboard import LOOPBACK, dashboard_app, open_view
-from optuna_snn.dashboard.application import REFUSAL
+from optuna_snn.dashboard.application import REFUSAL, WSGIApplication
 from optuna_snn.dashboard.serving import bound_server
 from tests.dashboard.conftest import (
     ARTIFACT_WIDTH,
@@ -30,7 +32,9 @@ from tests.dashboard.conftest import (
     PRUNED,
     SILENT,
     Filled,
+    plain_storage,
 )
+from tests.visualization.studies import spiking, spiking_study
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -83,16 +87,22 @@ def browser() -> Iterator[Browser]:
         found.close()
 
 
-@pytest.fixture
-def address(filled: Filled) -> Iterator[str]:
-    """Where the study is served."""
-    app = dashboard_app(open_view(filled.url), artifacts=filled.artifacts)
+@contextmanager
+def served(app: WSGIApplication) -> Iterator[str]:
+    """Serve the application; where its first study is."""
     with bound_server(app, LOOPBACK, 0) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield f"http://{LOOPBACK}:{server.server_port}/dashboard/studies/1"
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def address(filled: Filled) -> Iterator[str]:
+    """Where the study is served."""
+    with served(dashboard_app(open_view(filled.url), artifacts=filled.artifacts)) as found:
+        yield found
 
 
 @pytest.fixture
@@ -172,6 +182,57 @@ def test_slice_and_contour_mark_infeasible_and_silent_trials(page: Page, address
     contour = figures["graph-contour"]
     assert len(trace(contour, lambda each: each["color"] == GREY)["x"]) == 3
     assert len(trace(contour, lambda each: each["color"] == "black")["x"]) == 2
+
+
+def test_the_figures_of_the_study_are_on_its_page(page: Page, address: str) -> None:
+    page.goto(address)
+    names = ("feasible-history", "silent-share", "activity", "samples-saved")
+    ids = [f"user-defined-plot:study-{name}" for name in names]
+    history, silent, activity, saved = (drawn(page, *ids)[each] for each in ids)
+    assert [each["y"] for each in history if each["name"] == "best so far"] == [
+        [0.5, 0.7, 0.7],  # over evaluations
+        [0.5, 0.7, 0.7],  # over time
+    ]
+    assert (named(silent, "output")["x"], named(silent, "output")["y"]) == ([SILENT], [1.0])
+    assert [each["name"] for each in activity if each["name"]] == ["output, stopped (1)"]
+    assert (named(saved, "planned")["y"], named(saved, "with early stopping")["y"]) == (
+        [200],
+        [100],
+    )
+    for each in ids:
+        card = page.locator(f'[id="{each}"]').bounding_box()
+        (figure, *_) = page.locator(f'[id="{each}"] svg.main-svg').all()
+        assert card is not None and card["height"] == 450
+        assert (figure.bounding_box() or {})["height"] <= card["height"]
+        assert page.locator(f'[id="{each}"] .legendtext').count() > 0
+
+
+def test_the_figures_of_the_study_change_when_trials_are_added(
+    page: Page, url: str, rows: Callable[[str], dict[str, list[Any]]]
+) -> None:
+    study = optuna.create_study(
+        storage=plain_storage(url), study_name="toy", direction="maximize",
+        sampler=optuna.samplers.RandomSampler(seed=0),
+    )  # fmt: skip
+    study.add_trials(spiking_study().trials)
+    before = rows(url)
+    with served(dashboard_app(open_view(url))) as address:
+        page.goto(address)
+        names = ("feasible-history", "silent-share", "activity", "trust-region", "samples-saved")
+        ids = [f"user-defined-plot:study-{name}" for name in names]
+        figures = drawn(page, *ids)
+        number = study.trials[-1].number
+        assert max(named(figures[ids[4]], "planned")["x"]) == number
+        assert rows(url) == before
+        study.optimize(spiking, n_trials=1)
+        page.wait_for_function(
+            """([id, number]) => document.getElementById(id).data
+                .some((trace) => Math.max(...trace.x) === number)""",
+            arg=[ids[4], number + 1],
+        )
+        after = drawn(page, *ids)
+        assert max(named(after[ids[4]], "planned")["x"]) == number + 1
+        assert after[ids[1]] != figures[ids[1]]
 
 
 def test_the_page_of_a_silent_trial_says_why_and_shows_its_raster(

@@ -94,6 +94,23 @@ def test_on_loopback_there_is_no_warning(own_url: str, capsys: pytest.CaptureFix
 
 
 @pytest.mark.usefixtures("no_serving")
+@pytest.mark.parametrize("has_plotly", [True, False])
+def test_a_line_says_that_plotly_is_missing(
+    own_url: str,
+    has_plotly: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not has_plotly:
+        monkeypatch.setitem(sys.modules, "plotly", None)
+    assert main(["dashboard", "--storage", own_url, "--port", "0"]) == 0
+    lines = [
+        line for line in capsys.readouterr().out.splitlines() if "optuna-snn[figures]" in line
+    ]
+    assert len(lines) == (0 if has_plotly else 1)
+
+
+@pytest.mark.usefixtures("no_serving")
 def test_listening_elsewhere_warns_that_anybody_can_read(
     own_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
