@@ -49,9 +49,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@PIP_QUIET=2 PIP_CONSTRAINT=constraints.txt $(BIN)/optuna-snn backends install bindsnet
 	@touch $@
 
-# The frameworks of studies/examples, which the tests use and the demo does not: 10 seconds, 170 MB.
+# The frameworks of studies/examples and Ray, which the tests use and the demo does not: 410 MB.
 $(TESTED): $(STAMP)
-	@$(PIP) install -qq -c constraints.txt -e ".[examples]"
+	@$(PIP) install -qq -c constraints.txt -e ".[examples,ray]"
 	@PIP_QUIET=2 PIP_CONSTRAINT=constraints.txt $(BIN)/optuna-snn backends install lava-dl
 	@$(PIP) install -qq -c constraints.txt --no-deps spikingjelly
 	@touch $@

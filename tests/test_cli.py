@@ -22,6 +22,9 @@ from optuna_snn.workers import stop as stop_module
 from optuna_snn.workers.storage import opening as storage_module
 
 ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = (
+    "run", "worker", "submit", "replay", "report", "retrain", "dashboard", "backends", "db",
+)  # fmt: skip
 
 TOY = """
 import optuna
@@ -77,11 +80,11 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     help_text = capsys.readouterr().out
     assert main([]) == 0
     assert capsys.readouterr().out == help_text
-    for word in ("run", "worker", "replay", "retrain", "backends", "db", "--version", "--debug"):
+    for word in (*COMMANDS, "--version", "--debug"):
         assert word in help_text
 
 
-@pytest.mark.parametrize("name", ["run", "worker", "replay", "retrain", "backends", "db"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--help"]) == 0
     assert "Usage:" in capsys.readouterr().out

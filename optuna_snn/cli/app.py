@@ -23,6 +23,7 @@ from optuna_snn.cli.replay import replay_command
 from optuna_snn.cli.report import report_command
 from optuna_snn.cli.retrain import retrain_command
 from optuna_snn.cli.run import run, worker
+from optuna_snn.cli.submit import submit_command
 
 __all__ = ["app", "main"]
 
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(worker)
+app.command("submit")(submit_command)
 app.command("replay")(replay_command)
 app.command("report")(report_command)
 app.command("retrain")(retrain_command)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from optuna_snn.cli.launchers import Launcher, check_options
 from optuna_snn.cli.options import (
     DEFAULT_GRACE_S,
     DEFAULT_N_TRIALS,
@@ -25,6 +26,7 @@ from optuna_snn.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from optuna_snn.workers.display.plain import Display, Heading
     from optuna_snn.workers.supervisor.outcome import RunOutcome
 
 __all__ = ["run", "worker"]
@@ -33,6 +35,13 @@ __all__ = ["run", "worker"]
 def run(
     study: StudyArgument,
     n_trials: TrialsOption = DEFAULT_N_TRIALS,
+    launcher: Annotated[
+        Launcher,
+        typer.Option(
+            "--launcher",
+            help="Who starts the workers: this machine, a Ray cluster, or SLURM (see submit).",
+        ),
+    ] = Launcher.LOCAL,
     workers: Annotated[
         int | None,
         typer.Option("--workers", min=1, help="Worker processes; 1, or as --devices say."),
@@ -46,6 +55,24 @@ def run(
     ] = None,
     slots: Annotated[
         int | None, typer.Option("--slots", min=1, help="Workers on each device; 1 unless given.")
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            "--ray-address",
+            metavar="HOST:PORT",
+            help="The Ray cluster; that of RAY_ADDRESS, or of this machine, unless given.",
+        ),
+    ] = None,
+    gpus_per_worker: Annotated[
+        float | None,
+        typer.Option(
+            "--gpus-per-worker", min=0.0, help="On Ray: 0.5 shares a GPU; none unless given."
+        ),
+    ] = None,
+    cpus_per_worker: Annotated[
+        float | None,
+        typer.Option("--cpus-per-worker", min=0.0, help="On Ray; 1 unless given."),
     ] = None,
     storage: StorageOption = None,
     study_name: NameOption = None,
@@ -75,6 +102,17 @@ def run(
     4 the workers died too often
     128 + number of the signal that stopped the run: 130 INT, 143 TERM
     """
+    check_options(
+        launcher,
+        {
+            "--devices": devices,
+            "--slots": slots,
+            "--new": new or None,
+            "--ray-address": ray_address,
+            "--gpus-per-worker": gpus_per_worker,
+            "--cpus-per-worker": cpus_per_worker,
+        },
+    )
     from rich.console import Console
 
     console = Console()
@@ -82,6 +120,7 @@ def run(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    from optuna_snn.launchers.run_settings import RunSettings
     from optuna_snn.workers.display.live import LiveDisplay
     from optuna_snn.workers.display.plain import PlainDisplay
     from optuna_snn.workers.display.summary import print_summary
@@ -89,24 +128,57 @@ def run(
     from optuna_snn.workers.supervisor.outcome import exit_code
     from optuna_snn.workers.supervisor.start import run_study
 
-    outcome = run_study(
-        study,
+    settings = RunSettings(
+        study_file=study,
+        storage=storage or "",
         n_trials=n_trials,
-        n_workers=workers,
-        devices=None if devices is None else devices.split(","),
-        n_slots=slots,
-        storage=storage,
         study_name=study_name,
         timeout_s=timeout,
         trial_timeout_s=trial_timeout,
         grace_s=grace,
         patience_s=patience,
-        stop=StopRequest(grace_s=stop_grace),
-        new=new,
-        display=lambda heading: (LiveDisplay if console.is_terminal else PlainDisplay)(
-            heading, console
-        ),
+        stop_grace_s=stop_grace,
     )
+
+    def display(heading: Heading) -> Display:
+        return (LiveDisplay if console.is_terminal else PlainDisplay)(heading, console)
+
+    match launcher:
+        case Launcher.SLURM:
+            from optuna_snn.cli.submit import submit_from_run
+
+            return submit_from_run(settings, n_workers=workers, devices=devices, n_slots=slots)
+        case Launcher.RAY:
+            from optuna_snn.launchers.ray import RayResources, run_on_ray
+
+            outcome = run_on_ray(
+                settings,
+                RayResources(
+                    n_workers=workers or 1,
+                    gpus_per_worker=gpus_per_worker or 0.0,
+                    cpus_per_worker=1.0 if cpus_per_worker is None else cpus_per_worker,
+                ),
+                address=ray_address,
+                new=new,
+                display=display,
+            )
+        case Launcher.LOCAL:
+            outcome = run_study(
+                study,
+                n_trials=n_trials,
+                n_workers=workers,
+                devices=None if devices is None else devices.split(","),
+                n_slots=slots,
+                storage=storage,
+                study_name=study_name,
+                timeout_s=timeout,
+                trial_timeout_s=trial_timeout,
+                grace_s=grace,
+                patience_s=patience,
+                stop=StopRequest(grace_s=stop_grace),
+                new=new,
+                display=display,
+            )
     print_summary(console, outcome, figure=_figure(outcome))
     return exit_code(outcome)
 

@@ -38,6 +38,7 @@ N_WORKER_ROWS = 16
 """More workers than that are counted, not listed: a terminal has some forty lines."""
 
 STATE_STYLES = {
+    SlotState.WAITING: "yellow",
     SlotState.RUNNING: "green",
     SlotState.RESTARTING: "yellow",
     SlotState.FINISHED: "dim",

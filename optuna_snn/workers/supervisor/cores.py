@@ -19,10 +19,13 @@ THREAD_VARIABLES = (
 )
 """Read by the libraries when they are loaded; torch's intra-op threads follow the first."""
 
+SLURM_CORES = "SLURM_CPUS_PER_TASK"
+"""Set where the job asked for a number of CPUs."""
+
 
 def thread_limits(n_workers: int, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Variables that share the cores among the workers; what the user has set stays as it is."""
-    n_threads = str(max(1, n_cores() // n_workers))
+    n_threads = str(max(1, n_cores(environment) // n_workers))
     return {name: n_threads for name in THREAD_VARIABLES if name not in environment}
 
 
@@ -41,9 +44,12 @@ def share_interop_threads() -> None:
         return
 
 
-def n_cores() -> int:
-    """Cores that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    else:
-        return os.cpu_count() or 1
+def n_cores(environment: Mapping[str, str] = os.environ) -> int:
+    """Cores that this process may use.
+
+    A SLURM that does not bind its tasks to cores leaves them the whole node, and says in a
+    variable how many are theirs.
+    """
+    n_bound = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    n_given = environment.get(SLURM_CORES, "")
+    return min(n_bound, int(n_given)) if n_given.isdecimal() and int(n_given) else n_bound

@@ -18,14 +18,15 @@ from optuna.trial import FrozenTrial
 
 from optuna_snn.workers.budget import COUNTED_STATES
 from optuna_snn.workers.display.progress import Progress
-from optuna_snn.workers.failures import describe_death, time_limit_reason
-from optuna_snn.workers.identity import worker_name, worker_of
+from optuna_snn.workers.failures import time_limit_reason
+from optuna_snn.workers.identity import worker_of
 from optuna_snn.workers.stop import KILL_AFTER_S
-from optuna_snn.workers.supervisor.slot import Slot, SlotState
+from optuna_snn.workers.supervisor.engine import WorkerSlot
+from optuna_snn.workers.supervisor.slot import SlotState
 
 __all__ = ["Crew", "WorkerView"]
 
-ALIVE = (SlotState.RUNNING, SlotState.RESTARTING)
+ALIVE = (SlotState.WAITING, SlotState.RUNNING, SlotState.RESTARTING)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Crew:
 
     def __init__(
         self,
-        slots: Sequence[Slot],
+        slots: Sequence[WorkerSlot],
         *,
         trial_timeout_s: float | None,
         note: Callable[[str], None],
@@ -73,7 +74,7 @@ class Crew:
         self._away_s = away_s
 
     @property
-    def slots(self) -> list[Slot]:
+    def slots(self) -> list[WorkerSlot]:
         """The slots, in the order of the devices."""
         return self._slots
 
@@ -92,8 +93,7 @@ class Crew:
         self._praise(progress)
         running = {worker_of(trial): trial for trial in progress.running}
         for index, slot in enumerate(self._slots):
-            name = None if slot.pid is None else worker_name(slot.pid)
-            trial = None if name is None else running.get(name)
+            trial = None if slot.worker is None else running.get(slot.worker)
             if trial is not None and self._hangs(trial):
                 self._kill_hanging(index, slot, trial)
             else:
@@ -109,7 +109,7 @@ class Crew:
                 pid=slot.pid,
                 state=slot.state,
                 n_restarts=slot.n_restarts,
-                trial=None if slot.pid is None else running.get(worker_name(slot.pid)),
+                trial=None if slot.worker is None else running.get(slot.worker),
             )
             for index, slot in enumerate(self._slots)
         ]
@@ -147,7 +147,7 @@ class Crew:
 
     def _praise(self, progress: Progress) -> None:
         """A trial that a worker has brought to an end makes up for its crashes."""
-        by_name = {worker_name(slot.pid): slot for slot in self._slots if slot.pid is not None}
+        by_name = {slot.worker: slot for slot in self._slots if slot.worker is not None}
         for trial in progress.finished:
             slot = by_name.get(worker_of(trial) or "")
             if slot is None or trial.state not in COUNTED_STATES:
@@ -164,7 +164,7 @@ class Crew:
             return False
         return age_s - self._away_s(trial.datetime_start) > self._trial_timeout_s + KILL_AFTER_S
 
-    def _kill_hanging(self, index: int, slot: Slot, trial: FrozenTrial) -> None:
+    def _kill_hanging(self, index: int, slot: WorkerSlot, trial: FrozenTrial) -> None:
         assert self._trial_timeout_s is not None
         reason = time_limit_reason(self._trial_timeout_s)
         # Killed first: a worker that still runs could tell a result, or be taken for dead.
@@ -175,17 +175,16 @@ class Crew:
             f"again (log: {slot.log.path})"
         )
 
-    def _advance(self, index: int, slot: Slot) -> None:
-        before, pid = slot.state, slot.pid
+    def _advance(self, index: int, slot: WorkerSlot) -> None:
+        before, worker = slot.state, slot.worker
         after = slot.advance()
         if before is not SlotState.RUNNING:
             return
         if after not in (SlotState.RESTARTING, SlotState.GIVEN_UP):
             return
-        assert pid is not None
-        assert slot.exit_code is not None
-        death = describe_death(slot.exit_code)
-        self._report_death(worker_name(pid), f"its worker {death}")
+        assert worker is not None
+        death = slot.death
+        self._report_death(worker, f"its worker {death}")
         what = "it is started again" if after is SlotState.RESTARTING else "it died too often"
         self._note(
             f"worker {index} {death}; {what}, and its trial will be found stale and retried "

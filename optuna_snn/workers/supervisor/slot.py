@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import Enum
 
 from optuna_snn.workers.devices import SlotDevice
+from optuna_snn.workers.failures import describe_death
+from optuna_snn.workers.identity import worker_name
 from optuna_snn.workers.stop import HURRY_SIGNAL, STOP_SIGNALS
 from optuna_snn.workers.supervisor.worker_log import WorkerLog
 from optuna_snn.workers.worker import WorkerEnd
@@ -28,6 +30,9 @@ STOPPED_CODES = frozenset(128 + number for number in STOP_SIGNALS)
 
 class SlotState(Enum):
     """What a slot is doing."""
+
+    WAITING = "not started yet"
+    """Only where an engine gives the places, and others may use them."""
 
     RUNNING = "running"
     RESTARTING = "restarting"
@@ -81,6 +86,17 @@ class Slot:
     def pid(self) -> int | None:
         """Process id of the worker, None while there is none."""
         return self._process.pid if self._process is not None else None
+
+    @property
+    def worker(self) -> str | None:
+        """Name of the worker among all of a study, None while there is none."""
+        return None if self.pid is None else worker_name(self.pid)
+
+    @property
+    def death(self) -> str:
+        """How the last process ended, as a predicate."""
+        assert self.exit_code is not None
+        return describe_death(self.exit_code)
 
     def advance(self) -> SlotState:
         """Look at the process, restart it when due, and return the state after that."""

@@ -23,12 +23,14 @@ from optuna_snn.workers.storage.opening import (
 )
 from optuna_snn.workers.storage.patience import DEFAULT_PATIENCE_S
 from optuna_snn.workers.study_file import load_study_file, open_study
+from optuna_snn.workers.supervisor.engine import Engine
+from optuna_snn.workers.supervisor.local_engine import LocalEngine
 from optuna_snn.workers.supervisor.new_study import begin_anew
 from optuna_snn.workers.supervisor.outcome import RunOutcome
 from optuna_snn.workers.supervisor.supervised_run import SupervisedRun
 from optuna_snn.workers.worker import check_trial_timeout
 
-__all__ = ["run_study"]
+__all__ = ["run_study", "supervise"]
 
 
 def run_study(
@@ -79,10 +81,49 @@ def run_study(
     """
     check_budget(n_trials, timeout_s)
     check_trial_timeout(trial_timeout_s)
-    slot_devices = assign_devices(devices, n_workers=n_workers, n_slots=n_slots)
+    return supervise(
+        LocalEngine(assign_devices(devices, n_workers=n_workers, n_slots=n_slots)),
+        study_file,
+        n_trials=n_trials,
+        storage=storage,
+        study_name=study_name,
+        timeout_s=timeout_s,
+        trial_timeout_s=trial_timeout_s,
+        grace_s=grace_s,
+        patience_s=patience_s,
+        stop=stop,
+        new=new,
+        display=display,
+    )
+
+
+def supervise(
+    engine: Engine,
+    study_file: str | Path,
+    *,
+    n_trials: int,
+    storage: str | None = None,
+    study_name: str | None = None,
+    timeout_s: float | None = None,
+    trial_timeout_s: float | None = None,
+    grace_s: int = DEFAULT_GRACE_S,
+    patience_s: float = DEFAULT_PATIENCE_S,
+    stop: StopRequest | None = None,
+    new: bool = False,
+    display: Callable[[Heading], Display] = PlainDisplay,
+) -> RunOutcome:
+    """Run the workers that `engine` starts, as `run_study` does with those of this machine.
+
+    Raises:
+        ValueError: a number out of range.
+        RunError: the study file, the storage or the study are not usable.
+    """
+    check_budget(n_trials, timeout_s)
+    check_trial_timeout(trial_timeout_s)
     definition = load_study_file(study_file)
     name = study_name or definition.name
     url = normalise_url(storage or default_storage(name))
+    engine.check(url)
     files = run_files(url, name)
     moved = begin_anew(url, files, grace_s) if new else []
     opened = open_storage(url, grace_s=grace_s, patience_s=patience_s)
@@ -93,7 +134,7 @@ def run_study(
         url=url,
         files=files,
         n_trials=n_trials,
-        devices=slot_devices,
+        engine=engine,
         timeout_s=timeout_s,
         trial_timeout_s=trial_timeout_s,
         grace_s=grace_s,
@@ -105,7 +146,7 @@ def run_study(
         storage=shown_url(url),
         metric_name=definition.metric_name,
         n_trials=n_trials,
-        n_workers=len(slot_devices),
+        n_workers=engine.n_workers,
         log_folder=files.log_folder,
     )
     with display(heading) as shown:

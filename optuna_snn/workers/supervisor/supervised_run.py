@@ -1,16 +1,14 @@
 """One supervised run, from the start of its workers to its outcome.
 
-crew.py         the worker processes
+crew.py         the workers
+engine.py       who starts them, and where
 study_watch.py  everything that waits for the database
 stop.py         requests to stop
 """
 
 from __future__ import annotations
 
-import os
-import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -18,24 +16,21 @@ from signal import Signals
 
 import optuna
 
-from optuna_snn.workers.devices import SlotDevice
 from optuna_snn.workers.display.plain import Display
 from optuna_snn.workers.display.progress import Progress, ProgressReader
 from optuna_snn.workers.errors import RunError
 from optuna_snn.workers.failures import fail_reason, fail_streak
-from optuna_snn.workers.identity import short_host
 from optuna_snn.workers.kept_results import kept_since
 from optuna_snn.workers.run_files import RunFiles
 from optuna_snn.workers.stop import KILL_AFTER_S, StopRequest
 from optuna_snn.workers.storage.opening import StudyStorage, shown_url
 from optuna_snn.workers.study_file import StudyFile
-from optuna_snn.workers.supervisor.cores import thread_limits
 from optuna_snn.workers.supervisor.crew import Crew
+from optuna_snn.workers.supervisor.engine import Engine, WorkerCall
 from optuna_snn.workers.supervisor.outcome import RunEnd, RunOutcome
-from optuna_snn.workers.supervisor.slot import STOPPED_CODES, Slot, SlotState
+from optuna_snn.workers.supervisor.slot import STOPPED_CODES, SlotState
 from optuna_snn.workers.supervisor.study_watch import StudyWatch
 from optuna_snn.workers.supervisor.trial_marks import fail_trial, note_death
-from optuna_snn.workers.supervisor.worker_log import claim_logs
 
 __all__ = ["SupervisedRun"]
 
@@ -56,7 +51,7 @@ class SupervisedRun:
     files: RunFiles
     n_trials: int
     """Of the whole study, earlier runs included."""
-    devices: Sequence[SlotDevice]
+    engine: Engine
     timeout_s: float | None
     trial_timeout_s: float | None
     grace_s: int
@@ -178,22 +173,12 @@ class SupervisedRun:
 
     def _start_crew(self, watch: StudyWatch, display: Display) -> Crew:
         n_missing = max(0, self.n_trials - watch.progress.n_counted)
-        devices = self.devices[:n_missing]
-        if 0 < len(devices) < len(self.devices):
-            display.note(f"{len(devices)} workers are started, as many as trials are missing")
-        # The URL goes by the environment: it may hold a password, and command lines are public.
-        environment = {
-            **os.environ,
-            **thread_limits(max(1, len(devices))),
-            "OPTUNA_SNN_STORAGE": self.url,
-            "PYTHONUNBUFFERED": "1",
-        }
-        logs = claim_logs(self.files, short_host(), len(devices))
+        n_workers = min(self.engine.n_workers, n_missing)
+        if 0 < n_workers < self.engine.n_workers:
+            display.note(f"{n_workers} workers are started, as many as trials are missing")
+        call = WorkerCall(self.definition.path, self._options(), self.url, self.files)
         return Crew(
-            [
-                Slot(self._command(), environment | device.environment(), log, device)
-                for device, log in zip(devices, logs, strict=True)
-            ],
+            self.engine.start(n_workers, call, display.note),
             trial_timeout_s=self.trial_timeout_s,
             note=display.note,
             report_death=lambda worker, reason: watch.run_soon(
@@ -205,22 +190,20 @@ class SupervisedRun:
             away_s=watch.away_s,
         )
 
-    def _command(self) -> list[str]:
-        options = {
+    def _options(self) -> tuple[str, ...]:
+        options: dict[str, object] = {
             "--study-name": self.study.study_name,
             "--n-trials": self.n_trials,
             "--grace": self.grace_s,
             "--patience": self.patience_s,
             "--stop-grace": self.stop.grace_s,
             "--since": self.since.isoformat(),
-            "--parent": os.getpid(),
         }
         if self.timeout_s is not None:
             options["--timeout"] = self.timeout_s
         if self.trial_timeout_s is not None:
             options["--trial-timeout"] = self.trial_timeout_s
-        words = [str(word) for pair in options.items() for word in pair]
-        return [sys.executable, "-m", "optuna_snn", "worker", str(self.definition.path), *words]
+        return tuple(str(word) for pair in options.items() for word in pair)
 
 
 def _stop_signal(stop: StopRequest, crew: Crew) -> Signals | None:

@@ -16,10 +16,21 @@ from optuna_snn.workers.supervisor.cores import thread_limits
 def test_workers_share_the_cores(
     monkeypatch: pytest.MonkeyPatch, n_workers: int, expected: int
 ) -> None:
-    monkeypatch.setattr(cores, "n_cores", lambda: 8)
+    monkeypatch.setattr(cores, "n_cores", lambda _: 8)
     limits = thread_limits(n_workers, {})
     assert set(limits.values()) == {str(expected)}
     assert "OMP_NUM_THREADS" in limits
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [("2", 2), ("64", 6), ("", 6), ("0", 6), ("2(x3)", 6)]
+)
+def test_a_slurm_task_uses_no_more_cores_than_it_was_given(
+    monkeypatch: pytest.MonkeyPatch, given: str, expected: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)))
+    assert cores.n_cores({"SLURM_CPUS_PER_TASK": given}) == expected
+    assert cores.n_cores({}) == 6
 
 
 def test_thread_numbers_that_the_user_set_are_kept() -> None:

@@ -174,7 +174,7 @@ def test_each_worker_sees_its_own_device(
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-5d5ba0d6")
-    monkeypatch.setattr("optuna_snn.workers.supervisor.cores.n_cores", lambda: 6)
+    monkeypatch.setattr("optuna_snn.workers.supervisor.cores.n_cores", lambda _: 6)
     file = toy(
         SHORT.replace(
             "time.sleep(0.3)",
@@ -317,7 +317,7 @@ def test_passwords_travel_by_the_environment_only(
     started: list[tuple[list[str], dict[str, str]]] = []
 
     class FakeSlot:
-        state, pid, n_restarts, exit_code = SlotState.FINISHED, None, 0, 0
+        state, pid, worker, n_restarts, exit_code = SlotState.FINISHED, None, None, 0, 0
 
         def __init__(
             self,
@@ -332,7 +332,7 @@ def test_passwords_travel_by_the_environment_only(
         def advance(self) -> SlotState:
             return SlotState.FINISHED
 
-    monkeypatch.setattr("optuna_snn.workers.supervisor.supervised_run.Slot", FakeSlot)
+    monkeypatch.setattr("optuna_snn.workers.supervisor.local_engine.Slot", FakeSlot)
     run(toy(SHORT), n_trials=2, n_workers=2)
     url = f"sqlite:///{tmp_path / 'toy.db'}"
     assert [environment["OPTUNA_SNN_STORAGE"] for _, environment in started] == [url] * 2
