@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from numpy.typing import ArrayLike
 from optuna.exceptions import TrialPruned
-from optuna.trial import BaseTrial
+from optuna.trial import BaseTrial, Trial
 
 from optuna_snn.spikes.batch import checked_batch
 from optuna_snn.spikes.checks import checked_integer
@@ -184,6 +184,7 @@ class SpikeMonitor:
         self._state: Literal["new", "open", "left"] = "new"
         self._epoch = 1
         self._has_samples_in_epoch = False
+        self._has_trained_on = False
 
     @property
     def is_stopped(self) -> bool:
@@ -298,6 +299,7 @@ class SpikeMonitor:
         if layer is None and counts is None and gaps is None and self._watch is not None:
             layer, gaps = self._watch.take_with_gaps()
         batch = checked_batch(layer, counts, gaps)
+        was_stopped = self._report.is_stopped
         warmup = self._report.warmup
         if not (self._has_given_warmup or self._report.samples_seen):
             batch_size = max((len(values) for values, _ in batch.values()), default=0)
@@ -314,6 +316,7 @@ class SpikeMonitor:
         stopped_before = self._report.stopped_layers
         self._report = replace(self._report, warmup=warmup, layers=layers)
         self._has_samples_in_epoch |= any(values.size for values, _ in batch.values())
+        self._has_trained_on = was_stopped and self._report.is_stopped
         if self._writer.is_due or self._report.stopped_layers != stopped_before:
             self._writer.write_report(self._report)
 
@@ -379,6 +382,8 @@ class SpikeMonitor:
             if exception is None and self._report.could_not_be_stopped:
                 _tell_of_a_short_training(self._report.samples_seen, self._report.warmup)
             self._report = self._report.judged_whole()
+        if exception is None and self._has_trained_on and isinstance(self._trial, Trial):
+            _tell_of_a_stop_that_was_ignored(type(self._trial.study.pruner).__name__)
         if exception is None:
             self._writer.write_results(self._report)
         else:
@@ -410,4 +415,16 @@ def _tell_of_a_short_training(n_samples: int, warmup: int) -> None:
         "the warm-up is half at most, or warmup=.",
         n_samples,
         warmup,
+    )
+
+
+@cache
+def _tell_of_a_stop_that_was_ignored(pruner: str) -> None:
+    """Once in a process, for each pruner."""
+    _logger.warning(
+        "A network that was to be stopped for its spikes was trained on. The study has the pruner "
+        "%s; pass pruner=SpikeActivityPruner() to it, and raise optuna.TrialPruned inside the "
+        "block of the monitor where trial.should_prune() is true. To stop none, pass "
+        "rule='record' to SpikeMonitor.",
+        pruner,
     )

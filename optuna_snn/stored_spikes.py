@@ -116,8 +116,8 @@ class SpikeWriter:
             raise ValueError(
                 f"No sample was judged, so there is no constraint; samples seen: {seen}, of which "
                 f"the first {report.warmup} are warm-up. Pass a smaller warmup= or "
-                "planned_samples=, or call "
-                "monitor.update(layer, counts) for every batch of every declared layer."
+                "planned_samples=, or take in every batch of every declared layer: "
+                "monitor.update() where layers are watched, else monitor.update(layer, counts)."
             )
 
     def write_results_behind(self, exception: BaseException, report: SpikeReport) -> None:

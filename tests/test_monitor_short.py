@@ -23,9 +23,15 @@ from optuna_snn.stored_spikes import SPIKES_KEY, spike_report
 @pytest.fixture(autouse=True)
 def nothing_said() -> Iterator[None]:
     """What is said once in a process is said once in each test."""
-    monitor_module._tell_of_a_short_training.cache_clear()
+    said_once = (
+        monitor_module._tell_of_a_short_training,
+        monitor_module._tell_of_a_stop_that_was_ignored,
+    )
+    for tell in said_once:
+        tell.cache_clear()
     yield
-    monitor_module._tell_of_a_short_training.cache_clear()
+    for tell in said_once:
+        tell.cache_clear()
 
 
 def test_a_training_shorter_than_the_warm_up_that_is_not_given_is_judged_whole() -> None:
@@ -166,3 +172,29 @@ def test_a_rule_without_a_minimum_stops_by_the_first_sample_after_the_warm_up(
     assert said(caplog, 4096, **paper) == 1
     assert said(caplog, 4224, **paper) == 0
     assert said(caplog, 4224, min_samples=200) == 1
+
+
+@pytest.mark.parametrize(
+    ("pruner", "rule", "n_warnings"),
+    [
+        (optuna.pruners.NopPruner(), "sequential", 1),
+        (optuna.pruners.NopPruner(), "record", 0),
+        (SpikeActivityPruner(), "sequential", 0),
+    ],
+)
+def test_a_stop_that_the_objective_ignores_is_told_once(
+    caplog: pytest.LogCaptureFixture, pruner: BasePruner, rule: Any, n_warnings: int
+) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        with SpikeMonitor(trial, rule=rule, planned_samples=640) as monitor:
+            for _ in range(40):
+                monitor.update("output", [0] * 16)
+                if trial.should_prune():
+                    raise optuna.TrialPruned
+        return 0.0
+
+    with caplog.at_level(logging.WARNING, logger="optuna_snn"):
+        optuna.create_study(pruner=pruner).optimize(objective, n_trials=2)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == n_warnings
+    assert all("NopPruner; pass pruner=SpikeActivityPruner()" in text for text in told)

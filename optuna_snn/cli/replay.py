@@ -88,6 +88,13 @@ def replay_command(
     console = Console()
     print_replays(console, replays, metric_name)
     if figure is not None:
-        from optuna_snn.replays.figure import save_replay_figure
+        try:
+            from optuna_snn.replays.figure import save_replay_figure
+        except ImportError as error:
+            if "matplotlib" not in str(error):
+                raise
+            raise RunError(
+                "--figure is drawn by matplotlib: pip install 'optuna-snn[figures]'"
+            ) from error
 
         console.print(f"figure: {save_replay_figure(replays, figure)}", style="dim")

@@ -31,6 +31,11 @@ def load_stored_study(
     Raises:
         RunError: there is no such study file, database or study.
     """
+    if study.endswith((".db", ".sqlite3")) or "://" in study:
+        raise RunError(
+            f"{shown_url(normalise_url(study))} is a storage, not a study; name the study or its "
+            "study file, and the storage with --storage"
+        )
     name = study_name or (load_study_file(study).name if study.endswith(".py") else study)
     url = normalise_url(storage or default_storage(name))
     file = database_file(url)

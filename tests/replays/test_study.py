@@ -1,6 +1,7 @@
 """A study under other rules: what is stopped, saved, lost and not known."""
 
 import math
+import sys
 from pathlib import Path
 
 import optuna
@@ -209,3 +210,15 @@ def test_a_study_of_another_name_is_looked_for_where_a_run_of_that_name_leaves_i
     a_study([0], storage="sqlite:///networks.db")
     assert main(["replay", "mine.py", "--study-name", "networks"]) == 0
     assert "1 finished trials with a spike report" in capsys.readouterr().out
+
+
+def test_without_matplotlib_the_command_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OPTUNA_SNN_STORAGE", raising=False)
+    monkeypatch.delitem(sys.modules, "optuna_snn.replays.figure", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib.axes", None)
+    a_study([16], storage="sqlite:///networks.db")
+    assert main(["replay", "networks", "--figure", "picture.png"]) == 2
+    assert "pip install 'optuna-snn[figures]'" in capsys.readouterr().err

@@ -91,6 +91,7 @@ def test_the_heartbeats_of_running_trials_are_read(
     ("arguments", "line"),
     [
         (["other"], "error: there is no database other.db; say where the study is with"),
+        (["toy.db"], "error: sqlite:///toy.db is a storage, not a study; name the study or"),
         (["other", "--storage", "toy.db"], "error: sqlite:///toy.db has no study 'other'"),
         (["toy", "--top", "0"], "error: --top must be 1 or more, got 0"),
         (["toy", "--out", "toy.db"], "error: --out toy.db cannot be written: "),

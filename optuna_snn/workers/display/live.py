@@ -85,7 +85,8 @@ class LiveDisplay:
         grid = Table.grid(padding=(0, 2))
         grid.add_column(style="dim", justify="right")
         grid.add_column()
-        grid.add_row("study", escape(f"{head.study_name} in {head.storage}"))
+        goal = f"{head.direction} {head.metric_name}"
+        grid.add_row("study", escape(f"{head.study_name} in {head.storage}, {goal}"))
         kinds = "  ".join(
             f"[{KIND_STYLES[kind]}]{progress.n_by_kind[kind]} {kind}[/]"
             for kind in shown_kinds(progress)

@@ -35,6 +35,7 @@ class Heading:
     study_name: str
     storage: str
     metric_name: str
+    direction: str
     n_trials: int
     n_workers: int
     log_folder: Path
@@ -73,7 +74,10 @@ class PlainDisplay:
 
     def __enter__(self) -> Self:
         head = self._heading
-        self.note(f"study {head.study_name} in {head.storage}, {n_words(head.n_workers)}")
+        self.note(
+            f"study {head.study_name} in {head.storage}, {head.direction} {head.metric_name}, "
+            f"{n_words(head.n_workers)}"
+        )
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -145,6 +145,7 @@ def supervise(
         study_name=name,
         storage=shown_url(url),
         metric_name=definition.metric_name,
+        direction=definition.direction,
         n_trials=n_trials,
         n_workers=engine.n_workers,
         log_folder=files.log_folder,

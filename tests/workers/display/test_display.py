@@ -19,7 +19,7 @@ from optuna_snn.workers.failures import FAIL_REASON
 from optuna_snn.workers.supervisor.crew import WorkerView
 from optuna_snn.workers.supervisor.slot import SlotState
 
-HEADING = Heading("toy", "sqlite:///toy.db", "accuracy [x]", 10, 2, Path("toy-logs"))
+HEADING = Heading("toy", "sqlite:///toy.db", "accuracy [x]", "maximize", 10, 2, Path("toy-logs"))
 RUNNING = [WorkerView(i, "", 4000 + i, SlotState.RUNNING, 0, None) for i in range(2)]
 ALL = (
     optuna.create_trial(value=0.5, constraints={"silent/out": -0.1}),
