@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,6 +21,14 @@ from optuna_snn.workers.stop import (
 
 LONG_S = 60.0
 """Much longer than any test waits."""
+
+
+@pytest.fixture(autouse=True)
+def hup_is_not_ignored() -> Iterator[None]:
+    """As it is where the tests themselves are run with `nohup`."""
+    former = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, former)
 
 
 def send(number: signal.Signals) -> None:
