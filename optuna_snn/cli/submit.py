@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,6 @@ from optuna_snn.cli.options import (
     NameOption,
     PatienceOption,
     StopGraceOption,
-    StorageOption,
     StudyArgument,
     TimeoutOption,
     TrialsOption,
@@ -35,6 +35,8 @@ __all__ = ["submit_command", "submit_from_run"]
 # Of launchers.slurm, which a quick --help cannot import; a test compares.
 DEFAULT_TIME = "1-00"
 DEFAULT_MAX_TIMEOUTS = 100
+
+STORAGE_VARIABLE = "OPTUNA_SNN_STORAGE"
 
 NO_STORAGE = (
     "the tasks of a job share a database; start one that the nodes can reach, "
@@ -53,11 +55,13 @@ def submit_command(
         typer.Option("--parallel", min=1, help="Tasks that may run at once; all unless given."),
     ] = None,
     partition: Annotated[
-        str | None, typer.Option("--partition", "-p", help="As for sbatch, as the next ones.")
+        str | None, typer.Option("--partition", "-p", help="As for sbatch.")
     ] = None,
-    account: Annotated[str | None, typer.Option("--account", "-A")] = None,
-    qos: Annotated[str | None, typer.Option("--qos", "-q")] = None,
-    constraint: Annotated[str | None, typer.Option("--constraint", "-C")] = None,
+    account: Annotated[str | None, typer.Option("--account", "-A", help="As for sbatch.")] = None,
+    qos: Annotated[str | None, typer.Option("--qos", "-q", help="As for sbatch.")] = None,
+    constraint: Annotated[
+        str | None, typer.Option("--constraint", "-C", help="As for sbatch.")
+    ] = None,
     gpus: Annotated[
         str | None,
         typer.Option("--gpus", metavar="[TYPE:]N", help="GPUs of each task; none unless given."),
@@ -79,13 +83,14 @@ def submit_command(
         ),
     ] = DEFAULT_TIME,
     max_timeouts: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--max-timeouts",
             min=0,
-            help="How often a task that runs out of its time is queued again.",
+            help="How often a task that runs out of its time is queued again; "
+            f"{DEFAULT_MAX_TIMEOUTS} unless given.",
         ),
-    ] = DEFAULT_MAX_TIMEOUTS,
+    ] = None,
     sbatch: Annotated[
         list[str] | None,
         typer.Option(
@@ -109,7 +114,14 @@ def submit_command(
         bool,
         typer.Option("--print-script", help="Print a plain sbatch script; submit nothing."),
     ] = False,
-    storage: StorageOption = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            "--storage",
+            envvar=STORAGE_VARIABLE,
+            help="URL of a database that the nodes can reach; for one task also an SQLite file.",
+        ),
+    ] = None,
     study_name: NameOption = None,
     timeout: TimeoutOption = None,
     trial_timeout: TrialTimeoutOption = None,
@@ -157,9 +169,11 @@ def submit_command(
         setup=tuple(setup or ()),
     )
     if print_script:
+        _check_script_options(max_timeouts)
         _print_script(settings, resources, log_folder)
     else:
-        _submit(settings, resources, log_folder, max_timeouts)
+        n_timeouts = DEFAULT_MAX_TIMEOUTS if max_timeouts is None else max_timeouts
+        _submit(settings, resources, log_folder, n_timeouts)
 
 
 def submit_from_run(
@@ -218,6 +232,16 @@ def _say_where_we_are() -> None:
         )
 
 
+def _check_script_options(max_timeouts: int | None) -> None:
+    from optuna_snn.workers.errors import RunError
+
+    if max_timeouts is not None:
+        raise RunError(
+            "--max-timeouts means nothing to --print-script, whose tasks end with their time; "
+            "leave it away, and submit the script again when it is over"
+        )
+
+
 def _print_script(
     settings: RunSettings, resources: SlurmResources, log_folder: Path | None
 ) -> None:
@@ -226,6 +250,7 @@ def _print_script(
 
     from optuna_snn.launchers.shared_storage import check_shared_storage
     from optuna_snn.launchers.slurm import sbatch_script
+    from optuna_snn.launchers.slurm.shell_variables import overriding_variables
     from optuna_snn.workers.errors import RunError
     from optuna_snn.workers.run_files import run_files
     from optuna_snn.workers.storage.opening import normalise_url
@@ -252,7 +277,19 @@ def _print_script(
     except OSError as error:
         raise RunError(f"the log folder {folder} cannot be written: {error}") from error
     print(script, end="")
+    options = re.findall(r"^#SBATCH --([\w-]+)", script, re.MULTILINE)
+    if names := overriding_variables(options):
+        warnings.append(
+            f"sbatch follows {', '.join(names)} of the shell rather than the script; unset "
+            "what you do not mean"
+        )
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if not settings.storage:
         print(f"before sbatch: {NO_STORAGE}", file=sys.stderr)
+    elif settings.storage != os.environ.get(STORAGE_VARIABLE):
+        print(
+            f"before sbatch: export {STORAGE_VARIABLE} with what you wrote behind --storage, "
+            "which may hold a password and so is not in the script",
+            file=sys.stderr,
+        )

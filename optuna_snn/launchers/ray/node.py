@@ -16,6 +16,7 @@ What Ray restarts is the actor, when it dies or its node does. Nothing here impo
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import tempfile
 import time
@@ -56,6 +57,12 @@ class NodeWorker:
         # The device is this actor's: taken before the worker's environment is made from it.
         self._gpus = os.environ.get(VISIBLE_DEVICES, "") if task.has_gpu else ""
         try:
+            if task.has_gpu and not self._gpus:
+                raise RunError(
+                    f"Ray named no GPU in {VISIBLE_DEVICES} on the node {short_host()}, so that "
+                    "the worker would see none; use nodes with NVIDIA GPUs, and do not set "
+                    f"RAY_EXPERIMENTAL_NOSET_{VISIBLE_DEVICES} there"
+                )
             study_file = find_study_file(task, Path.cwd())
             log = _claim_log(task)
         except RunError as error:
@@ -144,9 +151,31 @@ def _claim_log(task: NodeTask) -> WorkerLog:
     folder = task.folder / files.folder
     # The command has made the folder of the logs: where it is not there, it is not shared.
     if not (task.folder / files.log_folder).is_dir():
-        own = Path(tempfile.gettempdir()) / f"optuna-snn-{os.getuid()}"
-        folder = SESSION_LOGS if os.access(SESSION_LOGS, os.W_OK) else own
+        folder = SESSION_LOGS if os.access(SESSION_LOGS, os.W_OK) else _own_folder()
     return claim_logs(RunFiles(folder, files.stem), short_host(), 1)[0]
+
+
+def _own_folder() -> Path:
+    """A folder of this user's in the node's temporary one, where anybody can make folders.
+
+    Raises:
+        RunError: somebody else has made it, or something else that has its name.
+    """
+    folder = Path(tempfile.gettempdir()) / f"optuna-snn-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"the worker's log cannot be written on {short_host()}: {error}; run in a folder that "
+            "all nodes share"
+        ) from error
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise RunError(
+            f"{folder} on {short_host()} is no folder of this user's, so that logs are not "
+            "written there; remove it, or run in a folder that all nodes share"
+        )
+    return folder
 
 
 def _command(task: NodeTask, study_file: Path) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from optuna_snn.workers.supervisor.engine import WorkerCall
@@ -24,7 +24,8 @@ ENDED = (
 class NodeTask:
     """What an actor is told when it is made, and again when Ray makes it anew elsewhere."""
 
-    call: WorkerCall
+    call: WorkerCall = field(repr=False)
+    """Its URL holds a password."""
     folder: Path
     """Current folder of the command; that of the worker too, where the node has it."""
     n_threads: int

@@ -21,7 +21,7 @@ PATIENCE_S = 20.0
 
 def is_preempted(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether SLURM has chosen this job to make room; False if it does not say so."""
-    job = environment.get("SLURM_JOB_ID")
+    job = _job_name(environment)
     if job is None:
         return False
     try:
@@ -32,3 +32,13 @@ def is_preempted(environment: Mapping[str, str] = os.environ) -> bool:
     except (OSError, subprocess.SubprocessError):
         return False
     return PREEMPT_TIME.search(shown.stdout) is not None
+
+
+def _job_name(environment: Mapping[str, str]) -> str | None:
+    """A task of an array by its number: one of them has the array's own job id, by which SLURM
+    would show them all.
+    """
+    array, task = environment.get("SLURM_ARRAY_JOB_ID"), environment.get("SLURM_ARRAY_TASK_ID")
+    if array is not None and task is not None:
+        return f"{array}_{task}"
+    return environment.get("SLURM_JOB_ID")

@@ -115,11 +115,16 @@ class SlurmResources:
 
     @property
     def asks_for_gpus(self) -> bool:
-        """Whether a task gets GPUs, by `gpus` or by an option of sbatch such as gres=gpu:2."""
+        """Whether a task gets GPUs, by `gpus` or by an option of sbatch such as gres=gpu:2 or
+        tres-per-task=gres/gpu:2.
+        """
         return (
             self.gpus is not None
             or any(name.startswith("gpus") for name in self.sbatch)
-            or "gpu" in (self.sbatch.get("gres") or "")
+            or any(
+                name.startswith(("gres", "tres")) and "gpu" in (value or "")
+                for name, value in self.sbatch.items()
+            )
         )
 
     @property

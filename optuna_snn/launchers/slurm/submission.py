@@ -7,6 +7,7 @@ writes logs beside them. Each submission has a folder of its own, which only its
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from sqlalchemy.engine import make_url
 from optuna_snn.launchers.run_settings import RunSettings
 from optuna_snn.launchers.shared_storage import check_shared_storage
 from optuna_snn.launchers.slurm.resources import SlurmResources, check_is_one_line
+from optuna_snn.launchers.slurm.shell_variables import overriding_variables, without_variables
 from optuna_snn.launchers.slurm.task import SupervisedTask
 from optuna_snn.launchers.slurm.time_limit import check_time, notice_s, seconds_of
 from optuna_snn.workers.budget import check_budget
@@ -36,6 +38,9 @@ __all__ = ["DEFAULT_MAX_TIMEOUTS", "Submission", "submit_study"]
 DEFAULT_MAX_TIMEOUTS = 100
 """submitit's own is 3, after which a long study would lose its tasks one by one. A task ends by
 itself when the study has its trials."""
+
+SUBMITIT_OPTIONS = ("array", "job-name", "open-mode", "output", "signal", "time")
+"""Options of sbatch that submitit writes itself."""
 
 SBATCH_ERROR = "sbatch: error: "
 
@@ -100,10 +105,17 @@ def submit_study(
         n_slots=resources.n_slots,
         notice_s=notice,
     )
-    executor = executor_class(folder, max_num_timeout=max_timeouts)
-    executor.update_parameters(**_parameters(resources, name=name, notice=notice))
+    try:
+        executor = executor_class(folder, max_num_timeout=max_timeouts)
+        executor.update_parameters(**_parameters(resources, name=name, notice=notice))
+        options = {*resources.options(), *SUBMITIT_OPTIONS}
+        with without_variables(overriding_variables(options)):
+            job_id = _submit(executor, task, resources.array_size)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)  # no job will read the password in there
+        raise
     return Submission(
-        job_id=_submit(executor, task, resources.array_size),
+        job_id=job_id,
         study_name=name,
         url=url,
         array_size=resources.array_size,
@@ -155,10 +167,11 @@ def _slurm_executor() -> type[SlurmExecutor]:
             "SLURM jobs are submitted by submitit: pip install 'optuna-snn[slurm]'; "
             "--print-script needs no package"
         ) from error
-    if SlurmExecutor.affinity() < 0:
+    missing = [program for program in ("sbatch", "srun") if shutil.which(program) is None]
+    if missing:
         raise RunError(
-            "there is no SLURM here (no program srun in PATH); submit where srun works, on a "
-            "login node, or use --print-script and take the script there"
+            f"there is no SLURM here (no program {' and no '.join(missing)} in PATH); submit "
+            "where sbatch works, on a login node, or use --print-script and take the script there"
         )
     return SlurmExecutor
 
@@ -166,6 +179,11 @@ def _slurm_executor() -> type[SlurmExecutor]:
 def _private_folder(parent: Path) -> Path:
     """A new folder for this submission, closed to other users."""
     stem = f"{datetime.now():%Y-%m-%d_%H%M%S}"
+    if "%" in str(parent.absolute()):
+        raise RunError(
+            f"the log folder {parent.absolute()} has a % in its path, behind which SLURM puts in "
+            "names of its own; name another with --log-folder"
+        )
     try:
         parent.mkdir(parents=True, exist_ok=True)
         for attempt in range(100):
@@ -177,7 +195,9 @@ def _private_folder(parent: Path) -> Path:
             os.chmod(folder, 0o700)  # whatever the umask says
             return folder
     except OSError as error:
-        raise RunError(f"the log folder {parent} cannot be written: {error}") from error
+        raise RunError(
+            f"the log folder {parent} cannot be written: {error}; name another with --log-folder"
+        ) from error
     raise RunError(f"the log folder {parent} holds too many submissions of this second")
 
 

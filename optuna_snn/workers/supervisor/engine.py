@@ -7,7 +7,7 @@ machine or of another.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -26,8 +26,8 @@ class WorkerCall:
     study_file: Path
     options: tuple[str, ...]
     """The words behind `optuna-snn worker STUDY.py`, but for those of the engine."""
-    url: str
-    """Full URL of the storage, with its password: not for a command line."""
+    url: str = field(repr=False)
+    """Full URL of the storage, with its password: not for a command line, nor for a log."""
     files: RunFiles
 
 

@@ -8,6 +8,7 @@ second supervisor writes to logs with higher numbers.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,9 @@ ERROR_PREFIX = "error: "
 """Starts the one line in which the command line tells an expected error."""
 
 TAIL_BYTES = 64_000
+
+NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK})
+"""What a file system without locks answers, such as Lustre mounted without `-o flock`."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +90,19 @@ def claimed_logs(files: RunFiles) -> list[Path]:
 
 
 def _claim(path: Path) -> WorkerLog | None:
-    """Open and lock `path`; None if another process holds it."""
+    """Open and lock `path`; None if another process holds it.
+
+    On a file system without locks (some that clusters share) it is open to all: lines of two runs
+    on one machine may then stand in one log.
+    """
     file = path.open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
         return None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            file.close()
+            raise
     return WorkerLog(path, file, path.stat().st_size)

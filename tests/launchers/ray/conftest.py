@@ -16,7 +16,7 @@ import pytest
 from tests.launchers.ray.runs import RayCluster, Run, is_alive, ray_environment, wait_for
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_folder() -> Iterator[Path]:
     """A folder with a short name: those of sockets in it must not pass 107 characters."""
     if importlib.util.find_spec("ray") is None:
@@ -28,8 +28,9 @@ def ray_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_cluster(ray_folder: Path) -> Iterator[RayCluster]:
+    """Of a module: what is tested after it is not slowed down by a cluster that nobody uses."""
     script = Path(__file__).with_name("cluster_process.py")
     log = ray_folder / "cluster.log"
     with log.open("w") as errors:

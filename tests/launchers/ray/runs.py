@@ -18,8 +18,13 @@ from optuna_snn.workers.storage.opening import StudyStorage, open_storage
 
 __all__ = ["WAIT_S", "RayCluster", "Run", "is_alive", "ray_environment", "wait_for"]
 
-WAIT_S = 90.0
+WAIT_S = 180.0
 """Far more than anything here takes; who waits for so long waits for ever."""
+
+GRACE_S = "8"
+"""Dead workers are found soon. Not sooner, since an overloaded machine can keep a living one from
+its heartbeat for some seconds.
+"""
 
 STUDY = """
 import os, time
@@ -38,7 +43,8 @@ def objective(trial):
     trial.set_user_attr("node", int(os.environ["RAY_RAYLET_PID"]))
     trial.set_user_attr("gpu", os.environ["CUDA_VISIBLE_DEVICES"])
     trial.set_user_attr("seen", [worker_device(), os.environ["OMP_NUM_THREADS"]])
-    while not GATE.exists():
+    until = time.monotonic() + 900
+    while not GATE.exists() and time.monotonic() < until:
         time.sleep(0.05)
     return x
 """
@@ -111,7 +117,7 @@ class Run:
 
     def start(self, *options: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "optuna_snn", "run", "study.py", "--launcher", "ray"]
-        command += ["--ray-address", self.cluster.address, "--grace", "4", *options]
+        command += ["--ray-address", self.cluster.address, "--grace", GRACE_S, *options]
         environment = {**ray_environment(self.cluster.folder), "OPTUNA_SNN_STORAGE": self.url}
         with self.log.open("wb") as log:
             process = subprocess.Popen(

@@ -109,6 +109,19 @@ def test_a_worker_without_a_gpu_sees_none_and_logs_on_its_node_where_nothing_is_
     assert Path(worker.look(False).log).parent == logs
 
 
+def test_logs_are_not_written_where_somebody_else_leads_them(
+    task: NodeTask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Anybody can make a link in the temporary folder of a node."""
+    monkeypatch.setattr(node_module, "SESSION_LOGS", tmp_path / "none")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / f"optuna-snn-{os.getuid()}").symlink_to(task.folder)
+    report = NodeWorker(task).look(False)
+    assert report.state is SlotState.REFUSED
+    assert "is no folder of this user's" in report.last_error
+    assert {path.name for path in task.folder.iterdir()} == {"study.py"}
+
+
 def test_a_study_file_is_found_at_its_path_or_where_ray_has_sent_it(
     task: NodeTask, tmp_path: Path
 ) -> None:
@@ -130,6 +143,12 @@ def test_a_worker_without_its_study_file_refuses_and_starts_nothing(task: NodeTa
     report = worker.kill()
     assert (report.state, report.worker, report.pid) == (SlotState.REFUSED, None, None)
     assert f"is not on the node {short_host()}" in report.last_error
+
+
+def test_a_worker_that_would_miss_its_gpu_refuses(task: NodeTask) -> None:
+    report = NodeWorker(replace(task, has_gpu=True)).look(False)
+    assert report.state is SlotState.REFUSED
+    assert "Ray named no GPU in CUDA_VISIBLE_DEVICES" in report.last_error
 
 
 PARENT = """

@@ -13,6 +13,7 @@ It needs root and the programs of NEEDED, on Debian and Ubuntu from
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -20,7 +21,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NODES = ("n1", "n2", "n3")
@@ -29,7 +30,8 @@ N_GPUS = 2
 
 NEEDED = ("munged", "slurmctld", "slurmd", "srun", "sbatch", "scontrol", "setpriv")
 
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
+"""Far more than anything here takes, also on an overloaded machine."""
 
 SETTINGS = """
 ClusterName=test
@@ -131,14 +133,15 @@ class SlurmCluster:
 
     def stop(self) -> None:
         """Leave no process behind."""
-        for pid in self._processes():
-            kill(pid)
         for name in reversed(list(self._daemons)):
             daemon = self._daemons.pop(name)
             daemon.kill()
             daemon.wait()
-        for pid in self._step_daemons():
-            kill(pid)
+        # Again, since a process may be about to start another one.
+        while left := [*self._step_daemons(), *self._processes()]:
+            for pid in left:
+                kill(pid)
+            time.sleep(0.1)
 
     def _configure(self) -> None:
         host, ports = socket.gethostname().split(".")[0], free_ports(1 + len(NODES))
@@ -227,13 +230,17 @@ def wait_until(condition: Callable[[], bool], patience_s: float = PATIENCE_S) ->
 
 
 def free_ports(n: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(n)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Below those that the kernel gives to connections: one of them could take a port before its
+    daemon does.
+    """
+    ports: list[int] = []
+    for port in random.sample(range(15_000, 32_000), 1000):
+        with socket.socket() as each, suppress(OSError):
+            each.bind(("127.0.0.1", port))
+            ports.append(port)
+        if len(ports) == n:
+            return ports
+    raise AssertionError("no free ports")
 
 
 def all_processes() -> list[int]:

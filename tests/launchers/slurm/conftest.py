@@ -34,13 +34,14 @@ def objective(trial):
                  "FROM_SETUP"):
         trial.set_user_attr(name, os.environ.get(name))
     trial.set_user_attr("waits", True)
-    while not Path(__file__).with_name("go on").exists():
+    until = time.monotonic() + 900
+    while not Path(__file__).with_name("go on").exists() and time.monotonic() < until:
         time.sleep(0.05)
     for step in range(3):
         trial.report(x, step)
     return x
 """
-"""Trials wait until there is a file `go on`."""
+"""Trials wait until there is a file `go on`; not for ever, since tests may be killed."""
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +51,7 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     path = str(ROOT) if former is None else os.pathsep.join([str(ROOT), former])
     monkeypatch.setenv("PYTHONPATH", path)
     for name in [*os.environ]:
-        if name.startswith(("SLURM_", "SUBMITIT_", "OPTUNA_SNN_STORAGE")):
+        if name.startswith(("SLURM_", "SBATCH_", "SUBMITIT_", "OPTUNA_SNN_STORAGE")):
             monkeypatch.delenv(name)
 
 
@@ -69,9 +70,12 @@ def study_file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[SlurmCluster]:
-    """A real SLURM; the tests are skipped without, or fail where OPTUNA_SNN_TEST_SLURM=1."""
+    """A real SLURM; the tests are skipped without, or fail where OPTUNA_SNN_TEST_SLURM=1.
+
+    Of a module: what is tested after it is not slowed down by a cluster that nobody uses.
+    """
     if missing := missing_for_slurm():
         if os.environ.get("OPTUNA_SNN_TEST_SLURM", "0") not in ("", "0"):
             pytest.fail(NO_SLURM + missing)

@@ -37,6 +37,7 @@ def test_only_what_was_given_is_asked_for() -> None:
         ({"gpus": "a100:4", "n_slots": 2}, ("all",), 8),
         ({"sbatch": {"gres": "gpu:v100:2"}}, ("all",), None),
         ({"sbatch": {"gpus-per-task": "1"}}, ("all",), None),
+        ({"sbatch": {"tres-per-task": "cpu:4,gres/gpu:1"}}, ("all",), None),
         ({"sbatch": {"gres": "lustre:1"}}, ("cpu",), 1),
     ],
 )

@@ -165,6 +165,7 @@ def test_what_slurm_refuses_is_told_in_its_own_words(
     write_program(slurm / "sbatch", f"#!/bin/sh\nprintf '{refusal}' >&2\nexit 1\n")
     line = error_line(capsys, "submit", "study.py", "--storage", "study.db", "-p", "no")
     assert line == "SLURM refuses the job: invalid partition: no; Batch job failed"
+    assert not list(Path("study-logs/slurm").iterdir())  # no password is left behind
 
 
 @pytest.mark.parametrize(
@@ -181,6 +182,8 @@ def test_what_slurm_refuses_is_told_in_its_own_words(
         (("--storage", "study.db", "--sbatch", "time=3"), "--sbatch time: use --time"),
         (("--storage", "study.db", "--array-size", "0"), ".*--array-size"),
         (("--storage", "study.db", "--log-folder", "study.py"), "the log folder study.py cannot"),
+        (("--storage", "study.db", "--log-folder", "50%j"), "the log folder .*50%j has a %"),
+        (("--print-script", "--max-timeouts", "3"), "--max-timeouts means nothing to --print-"),
     ],
 )
 def test_errors_name_the_way_out_and_submit_nothing(
@@ -210,6 +213,16 @@ def test_without_slurm_the_way_out_is_named(
     assert not Path("study.db").exists()
 
 
+def test_a_machine_with_srun_alone_cannot_submit(
+    slurm: Path, study_file: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    (slurm / "sbatch").unlink()
+    monkeypatch.setenv("PATH", str(slurm))
+    line = error_line(capsys, "submit", "study.py", "--storage", "study.db")
+    assert line.startswith("there is no SLURM here (no program sbatch in PATH)")
+
+
 def test_without_submitit_the_extra_is_named(
     study_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +243,37 @@ def test_the_printed_script_is_all_of_standard_output(
     made = {path.name for path in study_file.parent.iterdir()} - {"__pycache__"}
     assert made == {"study.py", "study-logs"}
     assert Path("study-logs/slurm").is_dir()
+
+
+def test_a_storage_that_the_printed_script_will_miss_is_told_without_its_password(
+    study_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["submit", "study.py", "--print-script"]
+    assert main([*words, "--storage", SECRET_URL]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("before sbatch: export OPTUNA_SNN_STORAGE with what you wrote")
+    assert "secret" not in out + err
+    monkeypatch.setenv("OPTUNA_SNN_STORAGE", SECRET_URL)
+    assert main(words) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_asked_for_is_not_overridden_by_the_shell(
+    slurm: Path, study_file: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    for name in ("PARTITION", "TIMELIMIT", "NO_REQUEUE", "ACCOUNT"):
+        monkeypatch.setenv(f"SBATCH_{name}", "1")
+    write_program(slurm / "sbatch", f"{SBATCH}env > {{folder}}/shell\n".format(folder=slurm))
+    words = ["submit", "study.py", "--storage", "study.db", "--partition", "gpu"]
+    assert main(words) == 0
+    seen = re.findall(r"^SBATCH_(\w+)", (slurm / "shell").read_text(), re.MULTILINE)
+    assert seen == ["ACCOUNT"]  # nothing else was asked for
+    assert os.environ["SBATCH_PARTITION"] == "1"
+    capsys.readouterr()
+    assert main([*words, "--print-script"]) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "sbatch follows" in line]
+    assert "SBATCH_TIMELIMIT, SBATCH_PARTITION, SBATCH_NO_REQUEUE of the shell" in line
 
 
 def test_run_submits_with_the_defaults(

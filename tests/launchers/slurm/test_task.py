@@ -30,6 +30,7 @@ REQUEUED = 144
 JOB = "7"
 
 SCONTROL = """#!/bin/sh
+test "$3" = "{}" || exit 1
 echo "JobId=12 PreemptEligibleTime=2026-01-01T00:00:00 PreemptTime={}"
 """
 
@@ -91,6 +92,7 @@ def assert_all_are_queued_again(trials: list[FrozenTrial], n: int) -> None:
 def job(tmp_path: Path, study_file: Path) -> Iterator[Job]:
     made = Job(tmp_path, study_file)
     yield made
+    (tmp_path / "go on").touch()  # workers of a killed run end with their trials
     for process in made.processes:
         process.kill()
         process.communicate()
@@ -158,6 +160,7 @@ def test_the_handler_does_not_wait_for_ever(
     is_over = threading.Event()
 
     def run_for_ever(*_: object, stop: StopRequest, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGUSR2)
         while not is_over.wait(0.01):
             asked.append(stop.level)
 
@@ -167,19 +170,16 @@ def test_the_handler_does_not_wait_for_ever(
     def on_signal(number: int, frame: object) -> None:
         before = len(asked)
         task.checkpoint()
-        until(lambda: asked[-1] == 1 and len(asked) > before)  # it was asked, and still runs
+        until(lambda: len(asked) > before and asked[-1] == 1)  # it was asked, and still runs
         raise Handled
 
     monkeypatch.setattr("optuna_snn.launchers.slurm.task.run_study", run_for_ever)
     former = signal.signal(signal.SIGUSR2, on_signal)
-    signaller = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR2))
-    signaller.start()
     try:
         with pytest.raises(Handled):
             task()
     finally:
         is_over.set()
-        signaller.join()
         signal.signal(signal.SIGUSR2, former)
 
 
@@ -202,6 +202,17 @@ def test_slurm_tells_whether_a_job_is_preempted(
     assert not is_preempted({})
 
 
+def test_a_task_asks_for_itself_and_not_for_its_whole_array(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One task of an array has the array's job id, by which SLURM shows all of its tasks."""
+    array = {"SLURM_JOB_ID": "12", "SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "3"}
+    path = fake_scontrol(tmp_path, "2026-01-01T00:00:00", job="12_3")
+    monkeypatch.setenv("PATH", path)
+    assert is_preempted(array)
+    assert not is_preempted({"SLURM_JOB_ID": "12"})  # the stand-in knows the task alone
+
+
 def test_without_an_answer_from_slurm_a_job_is_not_preempted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,10 +220,10 @@ def test_without_an_answer_from_slurm_a_job_is_not_preempted(
     assert not is_preempted({"SLURM_JOB_ID": "12"})
 
 
-def fake_scontrol(folder: Path, preempt_time: str) -> str:
-    """A PATH with a `scontrol` that gives this answer."""
+def fake_scontrol(folder: Path, preempt_time: str, job: str = "12") -> str:
+    """A PATH with a `scontrol` that gives this answer for this job."""
     program = folder / "bin" / "scontrol"
     program.parent.mkdir()
-    program.write_text(SCONTROL.format(preempt_time))
+    program.write_text(SCONTROL.format(job, preempt_time))
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     return f"{program.parent}:{os.environ['PATH']}"

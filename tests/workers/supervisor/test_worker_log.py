@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import subprocess
 import sys
 import time
@@ -34,6 +36,21 @@ def test_a_second_run_writes_to_other_logs_and_a_third_to_those_that_are_free(
     for log in (*first, *second, *third):
         log.close()
     assert claimed_logs(files) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_on_a_file_system_without_locks_logs_are_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def flock(file: object, operation: int) -> None:
+        raise OSError(number, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    logs = claim_logs(RunFiles(tmp_path, "toy"), "node1", 2)
+    assert names([log.path for log in logs]) == ["worker-node1-0.log", "worker-node1-1.log"]
+    for log in logs:
+        log.note_start()
+        log.close()
 
 
 def test_a_claim_outlives_the_supervisor_as_long_as_its_worker_runs(tmp_path: Path) -> None:
