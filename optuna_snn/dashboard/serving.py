@@ -6,6 +6,7 @@ import errno
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
@@ -55,10 +56,8 @@ def serve_dashboard(
     page = "/dashboard" if study_name is None else _study_page(view, study_name)
     with bound_server(dashboard_app(view, artifacts=artifacts), host, port) as server:
         on_ready(f"http://{_in_url(host)}:{server.server_port}{page}", is_local)
-        try:
+        with suppress(KeyboardInterrupt):
             server.serve_forever()
-        except KeyboardInterrupt:
-            pass
 
 
 def bound_server(app: WSGIApplication, host: str, port: int) -> WSGIServer:

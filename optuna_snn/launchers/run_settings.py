@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,7 +36,8 @@ class RunSettings:
     def words(self) -> list[str]:
         """The words after `optuna-snn run` or `optuna-snn worker`; the storage is not among them.
 
-        It may hold a password, and command lines are public: see `environment`.
+        It may hold a password, and command lines are public: the command takes it from the
+        variable OPTUNA_SNN_STORAGE.
         """
         options: dict[str, object] = {
             "--n-trials": self.n_trials,
@@ -50,7 +50,3 @@ class RunSettings:
         }
         given = [(name, value) for name, value in options.items() if value is not None]
         return [str(self.study_file), *(str(word) for pair in given for word in pair)]
-
-    def environment(self) -> Mapping[str, str]:
-        """The variables that the command needs besides."""
-        return {"OPTUNA_SNN_STORAGE": self.storage}

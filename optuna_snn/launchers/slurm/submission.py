@@ -111,8 +111,9 @@ def submit_study(
         options = {*resources.options(), *SUBMITIT_OPTIONS}
         with without_variables(overriding_variables(options)):
             job_id = _submit(executor, task, resources.array_size)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)  # no job will read the password in there
+    except Exception:
+        # No job will read the password in there. After an interrupt one may: sbatch may have it.
+        shutil.rmtree(folder, ignore_errors=True)
         raise
     return Submission(
         job_id=job_id,
