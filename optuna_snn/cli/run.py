@@ -120,10 +120,10 @@ def run(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    from optuna_snn.launchers.run_settings import RunSettings
     from optuna_snn.workers.display.live import LiveDisplay
     from optuna_snn.workers.display.plain import PlainDisplay
     from optuna_snn.workers.display.summary import print_summary
+    from optuna_snn.workers.run_settings import RunSettings
     from optuna_snn.workers.stop import StopRequest
     from optuna_snn.workers.supervisor.outcome import exit_code
     from optuna_snn.workers.supervisor.start import run_study

@@ -27,8 +27,8 @@ from optuna_snn.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from optuna_snn.launchers.run_settings import RunSettings
     from optuna_snn.launchers.slurm import SlurmResources
+    from optuna_snn.workers.run_settings import RunSettings
 
 __all__ = ["submit_command", "submit_from_run"]
 
@@ -138,9 +138,9 @@ def submit_command(
     The command returns when SLURM has taken the job. Exit codes: 0, or 2 with one line that says
     what to put right.
     """
-    from optuna_snn.launchers.run_settings import RunSettings
     from optuna_snn.launchers.slurm import SlurmResources
     from optuna_snn.launchers.slurm.resources import read_sbatch_options
+    from optuna_snn.workers.run_settings import RunSettings
 
     settings = RunSettings(
         study_file=study,

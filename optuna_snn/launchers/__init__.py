@@ -9,6 +9,6 @@ of the study: budget, retries and the search live in the database.
     ray     optuna_snn.launchers.ray           actors; each is a worker
 """
 
-from optuna_snn.launchers.run_settings import RunSettings
+from optuna_snn.workers.run_settings import RunSettings
 
 __all__ = ["RunSettings"]

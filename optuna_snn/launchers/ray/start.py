@@ -7,8 +7,8 @@ from collections.abc import Callable
 from optuna_snn.launchers.ray.cluster import connected
 from optuna_snn.launchers.ray.engine import RayEngine
 from optuna_snn.launchers.ray.resources import RayResources
-from optuna_snn.launchers.run_settings import RunSettings
 from optuna_snn.workers.display.plain import Display, Heading, PlainDisplay
+from optuna_snn.workers.run_settings import RunSettings
 from optuna_snn.workers.stop import StopRequest
 from optuna_snn.workers.supervisor.outcome import RunOutcome
 from optuna_snn.workers.supervisor.start import supervise

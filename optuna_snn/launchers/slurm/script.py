@@ -10,9 +10,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from optuna_snn.launchers.run_settings import RunSettings
 from optuna_snn.launchers.slurm.resources import SlurmResources, check_is_one_line
 from optuna_snn.launchers.slurm.time_limit import check_time, notice_s
+from optuna_snn.workers.run_settings import RunSettings
 
 __all__ = ["sbatch_script"]
 

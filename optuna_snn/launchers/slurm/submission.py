@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import make_url
 
-from optuna_snn.launchers.run_settings import RunSettings
 from optuna_snn.launchers.shared_storage import check_shared_storage
 from optuna_snn.launchers.slurm.resources import SlurmResources, check_is_one_line
 from optuna_snn.launchers.slurm.shell_variables import overriding_variables, without_variables
@@ -27,6 +26,7 @@ from optuna_snn.launchers.slurm.time_limit import check_time, notice_s, seconds_
 from optuna_snn.workers.budget import check_budget
 from optuna_snn.workers.errors import RunError
 from optuna_snn.workers.run_files import run_files
+from optuna_snn.workers.run_settings import RunSettings
 from optuna_snn.workers.storage.opening import database_file, normalise_url, open_storage
 from optuna_snn.workers.study_file import load_study_file, open_study
 

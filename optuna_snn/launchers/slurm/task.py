@@ -19,9 +19,9 @@ from collections.abc import Callable, Sequence
 from signal import Signals
 from typing import TYPE_CHECKING, Any
 
-from optuna_snn.launchers.run_settings import RunSettings
 from optuna_snn.launchers.slurm.preemption import is_preempted
 from optuna_snn.workers.errors import RunError
+from optuna_snn.workers.run_settings import RunSettings
 from optuna_snn.workers.stop import StopRequest
 from optuna_snn.workers.supervisor.outcome import RunEnd, RunOutcome, exit_code
 from optuna_snn.workers.supervisor.start import run_study

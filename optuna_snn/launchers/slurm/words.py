@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 
-from optuna_snn.launchers.run_settings import RunSettings
 from optuna_snn.launchers.slurm.resources import SlurmResources
 from optuna_snn.launchers.slurm.submission import Submission
+from optuna_snn.workers.run_settings import RunSettings
 from optuna_snn.workers.storage.opening import shown_url
 
 __all__ = ["submission_facts"]

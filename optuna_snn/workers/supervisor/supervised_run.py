@@ -22,6 +22,7 @@ from optuna_snn.workers.errors import RunError
 from optuna_snn.workers.failures import fail_reason, fail_streak
 from optuna_snn.workers.kept_results import kept_since
 from optuna_snn.workers.run_files import RunFiles
+from optuna_snn.workers.run_settings import RunSettings
 from optuna_snn.workers.stop import KILL_AFTER_S, StopRequest
 from optuna_snn.workers.storage.opening import StudyStorage, shown_url
 from optuna_snn.workers.study_file import StudyFile
@@ -191,19 +192,18 @@ class SupervisedRun:
         )
 
     def _options(self) -> tuple[str, ...]:
-        options: dict[str, object] = {
-            "--study-name": self.study.study_name,
-            "--n-trials": self.n_trials,
-            "--grace": self.grace_s,
-            "--patience": self.patience_s,
-            "--stop-grace": self.stop.grace_s,
-            "--since": self.since.isoformat(),
-        }
-        if self.timeout_s is not None:
-            options["--timeout"] = self.timeout_s
-        if self.trial_timeout_s is not None:
-            options["--trial-timeout"] = self.trial_timeout_s
-        return tuple(str(word) for pair in options.items() for word in pair)
+        settings = RunSettings(
+            study_file=self.definition.path,
+            storage=self.url,
+            n_trials=self.n_trials,
+            study_name=self.study.study_name,
+            timeout_s=self.timeout_s,
+            trial_timeout_s=self.trial_timeout_s,
+            grace_s=self.grace_s,
+            patience_s=self.patience_s,
+            stop_grace_s=self.stop.grace_s,
+        )
+        return (*settings.options(), "--since", self.since.isoformat())
 
 
 def _stop_signal(stop: StopRequest, crew: Crew) -> Signals | None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from optuna_snn.launchers.run_settings import RunSettings
 from optuna_snn.launchers.slurm import SlurmResources, sbatch_script
 from optuna_snn.workers.errors import RunError
+from optuna_snn.workers.run_settings import RunSettings
 
 SECRET_URL = "postgresql+psycopg2://user:secret@db.example.org/optuna"
 

@@ -16,7 +16,6 @@ from submitit.helpers import DelayedSubmission
 from optuna_snn.cli import main
 from optuna_snn.cli import submit as cli_submit
 from optuna_snn.cli.submit import submit_from_run
-from optuna_snn.launchers.run_settings import RunSettings
 from optuna_snn.launchers.slurm import SlurmResources
 from optuna_snn.launchers.slurm import submission as submission_module
 from optuna_snn.launchers.slurm.submission import Submission, submit_study
@@ -24,6 +23,7 @@ from optuna_snn.launchers.slurm.task import SupervisedTask
 from optuna_snn.workers import open_storage
 from optuna_snn.workers.errors import RunError
 from optuna_snn.workers.retry import DEFAULT_MAX_RETRY
+from optuna_snn.workers.run_settings import RunSettings
 
 SECRET_URL = "postgresql+psycopg2://user:secret@db.example.org/optuna"
 

@@ -18,11 +18,11 @@ import pytest
 from optuna.trial import FrozenTrial
 from submitit.helpers import DelayedSubmission
 
-from optuna_snn.launchers.run_settings import RunSettings
 from optuna_snn.launchers.slurm.preemption import is_preempted
 from optuna_snn.launchers.slurm.task import SupervisedTask
 from optuna_snn.workers import StopRequest, open_storage
 from optuna_snn.workers.failures import FAIL_REASON, STOPPED
+from optuna_snn.workers.run_settings import RunSettings
 
 REQUEUED = 144
 """submitit's exit code for "queue me again" where there is no SLURM to be asked."""

@@ -34,10 +34,14 @@ class RunSettings:
     stop_grace_s: float = DEFAULT_STOP_GRACE_S
 
     def words(self) -> list[str]:
-        """The words after `optuna-snn run` or `optuna-snn worker`; the storage is not among them.
+        """The words after `optuna-snn run` or `worker`: the study file and `options`."""
+        return [str(self.study_file), *self.options()]
 
-        It may hold a password, and command lines are public: the command takes it from the
-        variable OPTUNA_SNN_STORAGE.
+    def options(self) -> list[str]:
+        """All of it but the study file and the storage, as options of these commands.
+
+        The storage may hold a password, and command lines are public: the commands take it from
+        the variable OPTUNA_SNN_STORAGE.
         """
         options: dict[str, object] = {
             "--n-trials": self.n_trials,
@@ -49,4 +53,4 @@ class RunSettings:
             "--stop-grace": self.stop_grace_s,
         }
         given = [(name, value) for name, value in options.items() if value is not None]
-        return [str(self.study_file), *(str(word) for pair in given for word in pair)]
+        return [str(word) for pair in given for word in pair]
