@@ -29,7 +29,14 @@ from benchmarks.experiments_kept import (
     claimed,
     read,
 )
-from benchmarks.experiments_search import N_TRAIN, N_VALIDATION, REDUCED, search, study_file_of
+from benchmarks.experiments_search import (
+    N_TRAIN,
+    N_VALIDATION,
+    REDUCED,
+    REDUCED_BETA,
+    search,
+    study_file_of,
+)
 from benchmarks.experiments_table import table
 from optuna_snn.backends import lava_dl
 from optuna_snn.backends.errors import MissingPackageError
@@ -217,7 +224,9 @@ def test_the_command_compares_samplers_and_for_scbo_the_rules() -> None:
 
 
 @pytest.mark.parametrize("rule", ["sequential", "paper", "record"])
-def test_the_reduced_experiment_differs_from_the_study_in_size_alone(rule: str) -> None:
+def test_the_reduced_experiment_differs_from_the_study_in_size_and_tolerance_alone(
+    rule: str,
+) -> None:
     try:
         lava_dl.load()
     except MissingPackageError as error:
@@ -229,7 +238,8 @@ def test_the_reduced_experiment_differs_from_the_study_in_size_alone(rule: str) 
     assert reduced.setup == whole.setup
     assert reduced._seed == whole._seed == 1
     for name, value in whole._watch.keywords.items():
-        assert name == "epoch_size" or reduced._watch.keywords[name] == value
+        assert name in ("epoch_size", "beta") or reduced._watch.keywords[name] == value
+    assert reduced._watch.keywords["beta"] == REDUCED_BETA
     assert reduced._space == {**whole._space, **REDUCED}
     assert all(
         whole._space[name].low <= each.low and each.high <= whole._space[name].high
