@@ -77,6 +77,7 @@ def choose(
             torch.device(device),
             options=options,
             held=history.to_held(branch.held, branch.distributions, space),
+            n_workers=snapshot.n_running,
         )
     params = history.to_params(space.rounded(suggestion.x), branch.distributions, space)
     return {name: value for name, value in params.items() if name not in branch.held}

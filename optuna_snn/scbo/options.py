@@ -7,8 +7,10 @@ and Poloczek 2021) stands with each.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Options:
     refinement: Literal["perturbed", "all", "none"] = "perturbed"
     """Which coordinates of the best candidates are refined on the draws: those in which they
     differ from the centre, all, or none as in the paper."""
+    parallel_all_share: float = 0.5
+    """Share of the asks in which several workers that search together refine all coordinates."""
     is_each_choice_refined: bool = True
     """Whether the best known point of each other choice of a categorical dimension is refined as
     well, so that the other coordinates can follow it. There are none in the paper."""
@@ -65,6 +69,8 @@ class Options:
     in steps. There are none in the paper."""
     max_local_points: int = 400
     """Trials, the nearest to the centre, that the models are conditioned on; all in the paper."""
+    max_parallel_points: int = 100
+    """The same where several workers search, if it is less."""
     n_noise_sds: float = 3.0
     """Standard deviations of its noise by which the objective has to change within the box, which
     is no smaller than that; 0 in the paper."""
@@ -79,9 +85,10 @@ class Options:
                 raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}.")
         if not 0.0 <= self.n_noise_sds < math.inf:
             raise ValueError(f"n_noise_sds must be at least 0, got {self.n_noise_sds!r}.")
-        if not 0.0 <= self.untried_choice_share <= 1.0:
-            share = self.untried_choice_share
-            raise ValueError(f"untried_choice_share must be between 0 and 1, got {share!r}.")
+        for name in ("untried_choice_share", "parallel_all_share"):
+            share = getattr(self, name)
+            if not 0.0 <= share <= 1.0:
+                raise ValueError(f"{name} must be between 0 and 1, got {share!r}.")
         for name in (
             "n_draws",
             "n_seeking_draws",
@@ -90,10 +97,27 @@ class Options:
             "n_noisy_perturbed",
             "n_seeking_perturbed",
             "max_local_points",
+            "max_parallel_points",
         ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+
+    def for_workers(self, n_workers: int, rng: np.random.Generator) -> Options:
+        """The choices of one ask where n_workers search together; for one, these.
+
+        The results of many workers come in few rounds. Points refined in a few coordinates each go
+        too short a way; refined in all, on a function of many hills, they end on the nearest. So
+        both kinds are asked for at once; and fewer points, near ones, teach the models.
+        """
+        if n_workers == 1:
+            return self
+        is_all = self.refinement == "perturbed" and rng.random() < self.parallel_all_share
+        return replace(
+            self,
+            refinement="all" if is_all else self.refinement,
+            max_local_points=min(self.max_local_points, self.max_parallel_points),
+        )
 
 
 DEFAULT = Options()

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import fields, replace
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -19,12 +19,13 @@ SMALL, LARGE = 1, 30
 TYPES = get_type_hints(Options)
 NAMED = [name for name, kind in TYPES.items() if get_origin(kind) is Literal]
 COUNTS = [name for name, kind in TYPES.items() if kind is int]
+SHARES = ["untried_choice_share", "parallel_all_share"]
 CHOICES = [
     *((name, value) for name in NAMED for value in get_args(TYPES[name])),
     *((name, value) for name, kind in TYPES.items() if kind is bool for value in (False, True)),
     *((name, value) for name in COUNTS for value in (SMALL, LARGE)),
     *(("n_noise_sds", value) for value in (0.0, 1e3)),
-    *(("untried_choice_share", value) for value in (0.0, 1.0)),
+    *((name, value) for name in SHARES for value in (0.0, 1.0)),
 ]
 SPACES = {"mixed": MIXED, "floats": cube(3)}
 
@@ -38,9 +39,13 @@ def known_of(space: SearchSpace, is_seeking: bool = False) -> Observations:
     return changed(known, y=y, may_center=may_center)
 
 
-def ask(space: SearchSpace, known: Observations, options: Options, seed: int = 0) -> Suggestion:
+def ask(
+    space: SearchSpace, known: Observations, options: Options, seed: int = 0, n_workers: int = 1
+) -> Suggestion:
     rng = np.random.default_rng(seed)
-    return suggest(space, known, LENGTH, LENGTH_INIT, rng, CPU, options=options)
+    return suggest(
+        space, known, LENGTH, LENGTH_INIT, rng, CPU, options=options, n_workers=n_workers
+    )
 
 
 @pytest.mark.slow
@@ -85,6 +90,8 @@ WITHOUT_EFFECT = {
     "n_noisy_perturbed",
     "n_seeking_perturbed",
     "has_restart_design",
+    "parallel_all_share",
+    "max_parallel_points",
 }
 """On these data no constraint jumps, there is no noise, one worker searches, and all choices were
 tried; the design of a restart is the sampler's."""
@@ -109,10 +116,46 @@ def test_a_share_of_the_asks_tries_a_single_new_choice_at_the_centre() -> None:
         assert sum(map(is_single_new_choice, asked)) in expected
 
 
+@pytest.mark.parametrize("name", SHARES)
 @pytest.mark.parametrize("share", [-0.1, 1.5, math.nan])
-def test_a_share_outside_0_and_1_is_refused(share: float) -> None:
-    with pytest.raises(ValueError, match=f"between 0 and 1, got {share}"):
-        Options(untried_choice_share=share)
+def test_a_share_outside_0_and_1_is_refused(name: str, share: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be between 0 and 1, got {share}"):
+        Options(**{name: share})  # type: ignore[arg-type]
+
+
+def test_several_workers_refine_all_coordinates_in_a_share_of_their_asks() -> None:
+    # One coordinate of twelve is perturbed in most candidates.
+    space = cube(12)
+    known = changed(observations(space, n=18, n_constraints=0), may_center=np.eye(18)[4] > 0)
+
+    def n_far(share: float, n_workers: int, refinement: Any = "perturbed") -> int:
+        options = Options(n_perturbed=1, parallel_all_share=share, refinement=refinement)
+        asked = [ask(space, known, options, seed, n_workers).x for seed in range(12)]
+        return sum(int((x != known.x[4]).sum()) > 8 for x in asked)
+
+    assert n_far(1.0, n_workers=1) == n_far(0.0, n_workers=2) == 0
+    assert n_far(1.0, n_workers=2) == 12
+    assert 2 <= n_far(0.5, n_workers=2) <= 10
+    assert n_far(1.0, n_workers=2, refinement="none") == 0
+
+
+@pytest.mark.parametrize(
+    ("n_local", "n_parallel", "n_workers", "n_used"),
+    [(400, 100, 1, 400), (400, 100, 2, 100), (50, 100, 2, 50), (50, 100, 1, 50)],
+)
+def test_the_models_of_several_workers_see_fewer_points(
+    n_local: int, n_parallel: int, n_workers: int, n_used: int
+) -> None:
+    options = Options(max_local_points=n_local, max_parallel_points=n_parallel)
+    own = options.for_workers(n_workers, np.random.default_rng(0))
+    assert own.max_local_points == n_used
+
+
+def test_one_worker_draws_nothing_for_its_options() -> None:
+    # The stream of a search by one worker is that of its seed, whatever several would do.
+    rng = np.random.default_rng(0)
+    assert DEFAULT.for_workers(1, rng) is DEFAULT
+    assert rng.random() == np.random.default_rng(0).random()
 
 
 @pytest.mark.parametrize("n_noisy_perturbed", [1, 6])
