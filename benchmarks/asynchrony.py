@@ -9,7 +9,8 @@ where the design has none.
 
 Two rules for the trust region are compared: "ours" is `SCBOSampler` as it is; "authors" is that of
 the SNN paper's authors (`benchmarks.authors_rule`), searched with by patching our fold, and also
-replayed on the results of every search.
+replayed on the results of every search. "alone", with 15 workers only, is ours but that each
+worker chooses as it would if it were the only one.
 
 What `benchmarks/results/asynchrony.jsonl` does not hold yet is run; then a table is printed and
 two figures are drawn beside it.
@@ -32,6 +33,7 @@ from benchmarks.virtual_time import RULES, AsyncRun, read_async_runs, run
 from optuna_snn.scbo.trust_region import LENGTH_MIN
 
 PROBLEM = "ackley10"
+DRAWN = {"ours": "our rule", "authors": "the authors' rule"}
 N_WORKERS = (1, 4, 15, 64)
 SHOWN_WORKERS = 15
 """Workers of the searches whose box is drawn."""
@@ -70,7 +72,8 @@ def table(runs: Sequence[AsyncRun]) -> str:
         "|" + "---|" * 13,
     ]
     for (rule, n_workers), own in found.items():
-        losses = [loss(own, found.get((base, 1), [])) for base in (rule, RULES[0])]
+        own_base = "authors" if rule == "authors" else "ours"
+        losses = [loss(own, found.get((base, 1), [])) for base in (own_base, "ours")]
         first = quartiles([r.best[0][0] if r.best else math.inf for r in own])[1]
         rows.append(
             f"| {rule} | {n_workers} | {len(own)} "
@@ -117,7 +120,7 @@ def draw(runs: Sequence[AsyncRun], folder: Path) -> list[Path]:
 
 
 def _draw_best(plt: Any, found: Mapping[tuple[str, int], list[AsyncRun]]) -> Any:
-    rules = [rule for rule in RULES if any(key[0] == rule for key in found)]
+    rules = [rule for rule in DRAWN if any(key[0] == rule for key in found)]
     figure, axes = plt.subplots(
         1, len(rules), figsize=(4.8 * len(rules), 3.6), sharey=True, squeeze=False
     )
@@ -127,7 +130,7 @@ def _draw_best(plt: Any, found: Mapping[tuple[str, int], list[AsyncRun]]) -> Any
             values = [[r.best_after(n + 1) for n in range(r.budget)] for r in own]
             label = f"{n_workers} worker{'s' if n_workers > 1 else ''}"
             _draw_band(ax, values, label, colours.get(n_workers))
-        ax.set_title({"ours": "our rule", "authors": "the authors' rule"}[rule], fontsize=10)
+        ax.set_title(DRAWN[rule], fontsize=10)
         ax.set_xlabel("evaluations")
         ax.grid(alpha=0.25)
         ax.legend(frameon=False, fontsize=8)
@@ -182,7 +185,12 @@ def main() -> None:
     arguments = own.arguments(lambda search, name, seed: run(search, problem_named(name), seed))
     if arguments is None:
         return
-    searches = [f"{rule}-w{n}" for rule in arguments.rule for n in arguments.workers]
+    searches = [
+        f"{rule}-w{n}"
+        for rule in arguments.rule
+        for n in arguments.workers
+        if rule != "alone" or n == SHOWN_WORKERS
+    ]
     own.run_missing(arguments, searches, [PROBLEM])
     runs = read_async_runs(arguments.results)
     problem = PROBLEMS[PROBLEM]

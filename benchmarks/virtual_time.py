@@ -23,7 +23,8 @@ from benchmarks.authors_rule import TOLERANCE, Result, authors_rule, replayed_le
 from benchmarks.problems import Array, Problem
 from benchmarks.runs import Run, at_checkpoints
 
-RULES = ("ours", "authors")
+RULES = ("ours", "authors", "alone")
+"""Of the trust region, ours or the authors'; or ours, each worker choosing as one alone would."""
 DURATION_SIGMA = 0.5
 """Of the logarithm of the evaluation times, whose median is 1."""
 N_COMPARISONS = 5
@@ -182,10 +183,14 @@ def _is_compared(n_done: int, budget: int) -> bool:
 def _studies(rule: str, n_workers: int, problem: Problem, seed: int) -> list[optuna.Study]:
     """One shared study as each worker sees it, with a sampler of its own."""
     from optuna_snn import SCBOSampler
+    from optuna_snn.scbo.options import DEFAULT, Options
 
     options: dict[str, Any] = {"seed": seed, "n_startup_trials": problem.n_startup_trials}
     if rule == "authors":
         options |= {"success_tolerance": TOLERANCE, "failure_tolerance": TOLERANCE}
+    elif rule == "alone":
+        n_most = DEFAULT.max_local_points
+        options |= {"options": Options(parallel_all_share=0.0, max_parallel_points=n_most)}
     storage = optuna.storages.InMemoryStorage()
     optuna.create_study(storage=storage, study_name=problem.name)
     return [

@@ -19,7 +19,7 @@ from benchmarks.authors_rule import (
     replayed_lengths,
 )
 from benchmarks.problems import PROBLEMS
-from benchmarks.virtual_time import AsyncRun, Event, parsed, search, virtual_order
+from benchmarks.virtual_time import RULES, AsyncRun, Event, parsed, search, virtual_order
 from optuna_snn.scbo.fold import Outcome, State, Tag, advance, initial_state
 from optuna_snn.scbo.trust_region import Settings
 from tests.helpers import repeatable
@@ -132,7 +132,7 @@ def test_our_own_rule_is_back_after_the_authors() -> None:
     assert folded(results)[-1].region.length == LENGTH_INIT
 
 
-@pytest.mark.parametrize("rule", ["ours", "authors"])
+@pytest.mark.parametrize("rule", RULES)
 def test_workers_with_samplers_of_their_own_agree(rule: str) -> None:
     problem = replace(PROBLEMS["hartmann6"], budget=18, n_startup_trials=8)
     found = search(rule, 4, problem, seed=0)
@@ -140,6 +140,12 @@ def test_workers_with_samplers_of_their_own_agree(rule: str) -> None:
     assert len(found.lengths) == len(found.replayed) == problem.budget
     assert 8 <= found.n_initial < problem.budget
     assert found.best == sorted(found.best, key=lambda b: (b[0], -b[1]))
+
+
+def test_workers_that_choose_as_if_alone_choose_otherwise() -> None:
+    problem = replace(PROBLEMS["hartmann6"], budget=18, n_startup_trials=8)
+    found = {rule: search(rule, 4, problem, seed=0).best for rule in ("ours", "alone")}
+    assert found["ours"] != found["alone"]
 
 
 def run_of(n_workers: int, first: float, last: float) -> AsyncRun:
@@ -153,6 +159,11 @@ def test_loss_is_a_share_of_what_one_worker_gained() -> None:
     # One worker goes from 6 to 1, many to 2: a fifth of the gain is lost.
     assert loss([run_of(15, 8.0, 2.0)], [run_of(1, 6.0, 1.0)]) == pytest.approx(0.2)
     assert "| 20.0 %, 20.0 % |" in table([run_of(15, 8.0, 2.0), run_of(1, 6.0, 1.0)])
+
+
+def test_those_that_choose_as_if_alone_lose_against_one_worker_of_our_rule() -> None:
+    alone = replace(run_of(15, 8.0, 2.0), rule="alone")
+    assert "| 20.0 %, 20.0 % |" in table([alone, run_of(1, 6.0, 1.0)])
 
 
 @pytest.mark.parametrize("name", ["ours", "theirs-w4", "ours-w0", "ours-wx"])
