@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +15,8 @@ __all__ = ["CACHE_VARIABLE", "cache_folder", "put_in_place"]
 
 CACHE_VARIABLE = "OPTUNA_SNN_CACHE"
 """Environment variable that names another cache folder."""
+LEFTOVER_AGE_S = 24 * 3600.0
+"""What is unfinished for so long, a killed process has left behind."""
 
 
 def cache_folder() -> Path:
@@ -28,13 +32,14 @@ def put_in_place(path: Path) -> Iterator[Path]:
 
     Workers that start together see all of it or none. A file replaces an older one; of several
     folders the first one stays, the others are dropped. What was written is removed if the block
-    raises.
+    raises; what killed processes left beside `path`, a day later.
 
     Raises OSError where nothing can be written.
     """
     unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
         yield unfinished
         try:
             unfinished.replace(path)
@@ -42,8 +47,19 @@ def put_in_place(path: Path) -> Iterator[Path]:
             if not (unfinished.is_dir() and path.is_dir()):
                 raise
     finally:
-        with suppress(OSError):
-            if unfinished.is_dir():
-                shutil.rmtree(unfinished)
-            else:
-                unfinished.unlink(missing_ok=True)
+        _remove(unfinished)
+
+
+def _remove_leftovers(path: Path) -> None:
+    for leftover in path.parent.glob(f"{glob.escape(path.name)}.*.tmp"):
+        with suppress(OSError):  # its process, or another that tidies up, may just remove it
+            if time.time() - leftover.stat().st_mtime > LEFTOVER_AGE_S:
+                _remove(leftover)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

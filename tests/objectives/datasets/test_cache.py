@@ -1,8 +1,10 @@
+import os
+import time
 from pathlib import Path
 
 import pytest
 
-from optuna_snn.objectives.datasets.cache import cache_folder, put_in_place
+from optuna_snn.objectives.datasets.cache import LEFTOVER_AGE_S, cache_folder, put_in_place
 
 
 def test_the_cache_is_where_the_variables_say(
@@ -46,6 +48,20 @@ def test_a_failure_leaves_nothing(is_folder: bool, tmp_path: Path) -> None:
             unfinished.touch()
         raise RuntimeError("half of it")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_killed_processes_left_is_removed_a_day_later(tmp_path: Path) -> None:
+    old_file, new_file = tmp_path / "name.1.tmp", tmp_path / "name.2.tmp"
+    old_folder, other = tmp_path / "name.3.tmp", tmp_path / "others.4.tmp"
+    old_folder.mkdir()
+    (old_folder / "inner").touch()
+    for each in (old_file, new_file, other):
+        each.touch()
+    for each in (old_file, old_folder, other):
+        os.utime(each, (0, time.time() - LEFTOVER_AGE_S - 60))
+    with put_in_place(tmp_path / "name") as unfinished:
+        unfinished.touch()
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "name", new_file, other]
 
 
 def test_a_folder_does_not_replace_a_file(tmp_path: Path) -> None:
