@@ -19,7 +19,10 @@ from optuna_snn.backends.install import BACKENDS, Backend, BackendStatus, Instal
 from optuna_snn.cli import main
 from optuna_snn.cli import options as cli_options
 from optuna_snn.workers import stop as stop_module
+from optuna_snn.workers.devices import SlotDevice
+from optuna_snn.workers.run_settings import RunSettings
 from optuna_snn.workers.storage import opening as storage_module
+from optuna_snn.workers.supervisor.local_engine import LocalEngine
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = (
@@ -118,31 +121,31 @@ def test_every_option_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     class Enough(Exception):
         """Nothing is run."""
 
-    def run_study(study: Path, **options: object) -> None:
-        called.append(options)
+    def supervise(engine: LocalEngine, settings: RunSettings, **options: object) -> None:
+        called.append({"engine": engine, "settings": settings, **options})
         raise Enough
 
-    monkeypatch.setattr("optuna_snn.workers.supervisor.start.run_study", run_study)
+    monkeypatch.setattr("optuna_snn.workers.supervisor.start.supervise", supervise)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     words = "--workers 4 --devices cuda:0,cuda:1 --slots 2 --timeout 60 --trial-timeout 2.5"
     words += " --stop-grace 3 --grace 30 --patience 90 --n-trials 7 --study-name other --new"
     with pytest.raises(Enough):
         main(["run", "toy.py", "--storage", "a.db", *words.split()])
     (options,) = called
-    stop = options.pop("stop")
-    assert isinstance(stop, stop_module.StopRequest)
-    assert stop.grace_s == 3.0
     del options["display"]
     assert options == {
-        "n_trials": 7,
-        "n_workers": 4,
-        "devices": ["cuda:0", "cuda:1"],
-        "n_slots": 2,
-        "storage": "a.db",
-        "study_name": "other",
-        "timeout_s": 60.0,
-        "trial_timeout_s": 2.5,
-        "grace_s": 30,
-        "patience_s": 90.0,
+        "engine": LocalEngine([SlotDevice("cuda:0", "3"), SlotDevice("cuda:1", "5")] * 2),
+        "settings": RunSettings(
+            study_file=Path("toy.py"),
+            storage="a.db",
+            n_trials=7,
+            study_name="other",
+            timeout_s=60.0,
+            trial_timeout_s=2.5,
+            grace_s=30,
+            patience_s=90.0,
+            stop_grace_s=3.0,
+        ),
         "new": True,
     }
 
@@ -207,7 +210,7 @@ def test_a_storage_that_fails_in_the_middle_is_one_line(
     def failing(*arguments: object, **options: object) -> None:
         raise StorageInternalError("in Optuna") from OSError("disk full\nand more")
 
-    monkeypatch.setattr("optuna_snn.workers.supervisor.start.run_study", failing)
+    monkeypatch.setattr("optuna_snn.workers.supervisor.start.supervise", failing)
     message = error_line(capsys, "run", "toy.py")
     assert "the storage failed: disk full; nothing is lost" in message
 
@@ -231,7 +234,7 @@ def test_an_unexpected_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch
     def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("a mistake of ours")
 
-    monkeypatch.setattr("optuna_snn.workers.supervisor.start.run_study", broken)
+    monkeypatch.setattr("optuna_snn.workers.supervisor.start.supervise", broken)
     with pytest.raises(ZeroDivisionError):
         main(["run", "toy.py"])
 

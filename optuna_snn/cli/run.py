@@ -124,9 +124,7 @@ def run(
     from optuna_snn.workers.display.plain import PlainDisplay
     from optuna_snn.workers.display.summary import print_summary
     from optuna_snn.workers.run_settings import RunSettings
-    from optuna_snn.workers.stop import StopRequest
     from optuna_snn.workers.supervisor.outcome import exit_code
-    from optuna_snn.workers.supervisor.start import run_study
 
     settings = RunSettings(
         study_file=study,
@@ -163,22 +161,13 @@ def run(
                 display=display,
             )
         case Launcher.LOCAL:
-            outcome = run_study(
-                study,
-                n_trials=n_trials,
-                n_workers=workers,
-                devices=None if devices is None else devices.split(","),
-                n_slots=slots,
-                storage=storage,
-                study_name=study_name,
-                timeout_s=timeout,
-                trial_timeout_s=trial_timeout,
-                grace_s=grace,
-                patience_s=patience,
-                stop=StopRequest(grace_s=stop_grace),
-                new=new,
-                display=display,
-            )
+            from optuna_snn.workers.devices import assign_devices
+            from optuna_snn.workers.supervisor.local_engine import LocalEngine
+            from optuna_snn.workers.supervisor.start import supervise
+
+            names = None if devices is None else devices.split(",")
+            engine = LocalEngine(assign_devices(names, n_workers=workers, n_slots=slots))
+            outcome = supervise(engine, settings, new=new, display=display)
     print_summary(console, outcome, figure=_figure(outcome))
     return exit_code(outcome)
 

@@ -15,17 +15,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn.workers.storage.worker_storage import ASK_GRACES
 
-__all__ = ["COUNTED_STATES", "check_budget", "n_counted", "n_on_their_way"]
+__all__ = ["COUNTED_STATES", "n_counted", "n_on_their_way"]
 
 COUNTED_STATES = (TrialState.COMPLETE, TrialState.PRUNED)
-
-
-def check_budget(n_trials: int, timeout_s: float | None) -> None:
-    """Raise ValueError for a budget that is none."""
-    if n_trials < 1:
-        raise ValueError(f"n_trials must be 1 or more, got {n_trials}.")
-    if timeout_s is not None and not timeout_s >= 0:
-        raise ValueError(f"timeout_s must be 0 or more, got {timeout_s}; None means no limit.")
 
 
 def n_counted(trials: Sequence[FrozenTrial]) -> int:

@@ -18,10 +18,11 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial
 
-from optuna_snn.workers.budget import check_budget, n_counted, n_on_their_way
+from optuna_snn.workers.budget import n_counted, n_on_their_way
 from optuna_snn.workers.failures import FAIL_LIMIT, fail_reason, fail_streak
 from optuna_snn.workers.one_trial import run_trial
 from optuna_snn.workers.run_files import default_storage, run_files
+from optuna_snn.workers.run_settings import check_limits
 from optuna_snn.workers.stop import StopRequest
 from optuna_snn.workers.storage.opening import (
     DEFAULT_GRACE_S,
@@ -34,7 +35,7 @@ from optuna_snn.workers.study_file import StudyFile, load_study_file, open_study
 from optuna_snn.workers.supervisor.cores import share_interop_threads
 from optuna_snn.workers.sweep import sweep
 
-__all__ = ["WorkerEnd", "check_trial_timeout", "run_worker"]
+__all__ = ["WorkerEnd", "run_worker"]
 
 IDLE_S = 1.0
 """Pause of a worker that has nothing to start while others finish the last trials."""
@@ -96,8 +97,7 @@ def run_worker(
         RunError: the study file, the storage or the study is not usable, or the objective needs a
             package that is not installed.
     """
-    check_budget(n_trials, timeout_s)
-    check_trial_timeout(trial_timeout_s)
+    check_limits(n_trials, timeout_s, trial_timeout_s)
     since = since or datetime.now()
     definition = load_study_file(study_file)
     if parent_pid is not None:
@@ -129,14 +129,6 @@ def run_worker(
         late_file=run_files(url, name).late_results,
     )
     return worker.run()
-
-
-def check_trial_timeout(trial_timeout_s: float | None) -> None:
-    """Raise ValueError for a time limit that no trial can keep."""
-    if trial_timeout_s is not None and not trial_timeout_s > 0:
-        raise ValueError(
-            f"trial_timeout_s must be above 0, got {trial_timeout_s}; None means no limit."
-        )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from optuna_snn.workers.budget import check_budget, n_counted, n_on_their_way
+from optuna_snn.workers.budget import n_counted, n_on_their_way
 from optuna_snn.workers.storage.worker_storage import ASK_GRACES
 
 NOW = datetime(2026, 1, 1, 12)
@@ -58,11 +58,3 @@ def test_waiting_and_finished_trials_are_not_on_their_way() -> None:
     states = [s for s in TrialState if s != TrialState.RUNNING]
     trials = [trial(number, state) for number, state in enumerate(states)]
     assert n_on_their_way(trials, {}, grace_s=GRACE_S, now=NOW) == 0
-
-
-@pytest.mark.parametrize(
-    ("n_trials", "timeout_s"), [(0, None), (-1, None), (1, -1.0), (1, float("nan"))]
-)
-def test_a_budget_that_is_none_is_refused(n_trials: int, timeout_s: float | None) -> None:
-    with pytest.raises(ValueError, match="must be"):
-        check_budget(n_trials, timeout_s)

@@ -46,17 +46,5 @@ def run_on_ray(
         RunError: no cluster, or the study file, the storage or the study are not usable.
     """
     with connected(address):
-        return supervise(
-            RayEngine(resources, settings.timeout_s),
-            settings.study_file,
-            n_trials=settings.n_trials,
-            storage=settings.storage or None,
-            study_name=settings.study_name,
-            timeout_s=settings.timeout_s,
-            trial_timeout_s=settings.trial_timeout_s,
-            grace_s=settings.grace_s,
-            patience_s=settings.patience_s,
-            stop=stop or StopRequest(grace_s=settings.stop_grace_s),
-            new=new,
-            display=display,
-        )
+        engine = RayEngine(resources, settings.timeout_s)
+        return supervise(engine, settings, stop=stop, new=new, display=display)

@@ -23,7 +23,6 @@ from optuna_snn.launchers.slurm.resources import SlurmResources, check_is_one_li
 from optuna_snn.launchers.slurm.shell_variables import overriding_variables, without_variables
 from optuna_snn.launchers.slurm.task import SupervisedTask
 from optuna_snn.launchers.slurm.time_limit import check_time, notice_s, seconds_of
-from optuna_snn.workers.budget import check_budget
 from optuna_snn.workers.errors import RunError
 from optuna_snn.workers.run_files import run_files
 from optuna_snn.workers.run_settings import RunSettings
@@ -84,7 +83,6 @@ def submit_study(
         ValueError: a number out of range.
         RunError: the study file, the storage, the resources or SLURM say no.
     """
-    check_budget(settings.n_trials, settings.timeout_s)
     if max_timeouts < 0:
         raise ValueError(f"max_timeouts must be 0 or more, got {max_timeouts}.")
     check_time(resources.time, settings.stop_grace_s)

@@ -20,11 +20,13 @@ from signal import Signals
 from typing import TYPE_CHECKING, Any
 
 from optuna_snn.launchers.slurm.preemption import is_preempted
+from optuna_snn.workers.devices import assign_devices
 from optuna_snn.workers.errors import RunError
 from optuna_snn.workers.run_settings import RunSettings
 from optuna_snn.workers.stop import StopRequest
+from optuna_snn.workers.supervisor.local_engine import LocalEngine
 from optuna_snn.workers.supervisor.outcome import RunEnd, RunOutcome, exit_code
-from optuna_snn.workers.supervisor.start import run_study
+from optuna_snn.workers.supervisor.start import supervise
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
@@ -46,8 +48,8 @@ class SupervisedTask:
 
     Args:
         settings: the study and its limits.
-        devices: see `run_study`.
-        n_slots: see `run_study`.
+        devices: see `assign_devices`.
+        n_slots: see `assign_devices`.
         notice_s: seconds from SLURM's signal to the end of the task.
     """
 
@@ -108,20 +110,8 @@ class SupervisedTask:
         return {**self.__dict__, "_running": None}
 
     def _run(self, stop: StopRequest) -> RunOutcome:
-        settings = self._settings
-        return run_study(
-            settings.study_file,
-            n_trials=settings.n_trials,
-            devices=self._devices,
-            n_slots=self._n_slots,
-            storage=settings.storage,
-            study_name=settings.study_name,
-            timeout_s=settings.timeout_s,
-            trial_timeout_s=settings.trial_timeout_s,
-            grace_s=settings.grace_s,
-            patience_s=settings.patience_s,
-            stop=stop,
-        )
+        devices = assign_devices(self._devices, n_workers=None, n_slots=self._n_slots)
+        return supervise(LocalEngine(devices), self._settings, stop=stop)
 
 
 class _RunningStudy:

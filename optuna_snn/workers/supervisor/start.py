@@ -8,12 +8,13 @@ supervisor. When the supervisor itself is killed, its workers end after their ru
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from optuna_snn.workers.budget import check_budget
 from optuna_snn.workers.devices import assign_devices
 from optuna_snn.workers.display.plain import Display, Heading, PlainDisplay
 from optuna_snn.workers.run_files import default_storage, run_files
+from optuna_snn.workers.run_settings import RunSettings
 from optuna_snn.workers.stop import StopRequest
 from optuna_snn.workers.storage.opening import (
     DEFAULT_GRACE_S,
@@ -28,7 +29,6 @@ from optuna_snn.workers.supervisor.local_engine import LocalEngine
 from optuna_snn.workers.supervisor.new_study import begin_anew
 from optuna_snn.workers.supervisor.outcome import RunOutcome
 from optuna_snn.workers.supervisor.supervised_run import SupervisedRun
-from optuna_snn.workers.worker import check_trial_timeout
 
 __all__ = ["run_study", "supervise"]
 
@@ -79,74 +79,64 @@ def run_study(
         ValueError: a number out of range.
         RunError: the devices, the study file, the storage or the study are not usable.
     """
-    check_budget(n_trials, timeout_s)
-    check_trial_timeout(trial_timeout_s)
-    return supervise(
-        LocalEngine(assign_devices(devices, n_workers=n_workers, n_slots=n_slots)),
-        study_file,
+    settings = RunSettings(
+        study_file=Path(study_file),
+        storage=storage or "",
         n_trials=n_trials,
-        storage=storage,
         study_name=study_name,
         timeout_s=timeout_s,
         trial_timeout_s=trial_timeout_s,
         grace_s=grace_s,
         patience_s=patience_s,
-        stop=stop,
-        new=new,
-        display=display,
     )
+    engine = LocalEngine(assign_devices(devices, n_workers=n_workers, n_slots=n_slots))
+    return supervise(engine, settings, stop=stop, new=new, display=display)
 
 
 def supervise(
     engine: Engine,
-    study_file: str | Path,
+    settings: RunSettings,
     *,
-    n_trials: int,
-    storage: str | None = None,
-    study_name: str | None = None,
-    timeout_s: float | None = None,
-    trial_timeout_s: float | None = None,
-    grace_s: int = DEFAULT_GRACE_S,
-    patience_s: float = DEFAULT_PATIENCE_S,
     stop: StopRequest | None = None,
     new: bool = False,
     display: Callable[[Heading], Display] = PlainDisplay,
 ) -> RunOutcome:
     """Run the workers that `engine` starts, as `run_study` does with those of this machine.
 
+    Args:
+        engine: starts the workers.
+        settings: the study and its limits.
+        stop: as for `run_study`; its grace time unless given is that of `settings`.
+        new: as for `run_study`.
+        display: as for `run_study`.
+
     Raises:
         ValueError: a number out of range.
         RunError: the study file, the storage or the study are not usable.
     """
-    check_budget(n_trials, timeout_s)
-    check_trial_timeout(trial_timeout_s)
-    definition = load_study_file(study_file)
-    name = study_name or definition.name
-    url = normalise_url(storage or default_storage(name))
+    stop = stop or StopRequest(grace_s=settings.stop_grace_s)
+    definition = load_study_file(settings.study_file)
+    name = settings.study_name or definition.name
+    url = normalise_url(settings.storage or default_storage(name))
     engine.check(url)
     files = run_files(url, name)
-    moved = begin_anew(url, files, grace_s) if new else []
-    opened = open_storage(url, grace_s=grace_s, patience_s=patience_s)
+    moved = begin_anew(url, files, settings.grace_s) if new else []
+    opened = open_storage(url, grace_s=settings.grace_s, patience_s=settings.patience_s)
     run = SupervisedRun(
         study=open_study(definition, opened, name),
         storage=opened,
         definition=definition,
-        url=url,
+        settings=replace(settings, storage=url, study_name=name, stop_grace_s=stop.grace_s),
         files=files,
-        n_trials=n_trials,
         engine=engine,
-        timeout_s=timeout_s,
-        trial_timeout_s=trial_timeout_s,
-        grace_s=grace_s,
-        patience_s=patience_s,
-        stop=stop or StopRequest(),
+        stop=stop,
     )
     heading = Heading(
         study_name=name,
         storage=shown_url(url),
         metric_name=definition.metric_name,
         direction=definition.direction,
-        n_trials=n_trials,
+        n_trials=settings.n_trials,
         n_workers=engine.n_workers,
         log_folder=files.log_folder,
     )

@@ -48,15 +48,10 @@ class SupervisedRun:
     study: optuna.Study
     storage: StudyStorage
     definition: StudyFile
-    url: str
+    settings: RunSettings
+    """As its workers are told: with the full URL, the study's name and the grace of `stop`."""
     files: RunFiles
-    n_trials: int
-    """Of the whole study, earlier runs included."""
     engine: Engine
-    timeout_s: float | None
-    trial_timeout_s: float | None
-    grace_s: int
-    patience_s: float
     stop: StopRequest
     since: datetime = field(default_factory=datetime.now)
     started_at: float = field(default_factory=time.monotonic)
@@ -68,7 +63,8 @@ class SupervisedRun:
             RunError: a worker could not work, or the storage is lost; the workers have ended.
         """
         reader = ProgressReader(self.definition.direction)
-        watch = StudyWatch(self.study, self.storage, reader, sweep_every_s=self.grace_s / 2)
+        sweep_every_s = self.settings.grace_s / 2
+        watch = StudyWatch(self.study, self.storage, reader, sweep_every_s=sweep_every_s)
         before = watch.progress
         with watch, self.stop.listening():
             crew = self._start_crew(watch, display)
@@ -88,7 +84,7 @@ class SupervisedRun:
             progress=progress,
             n_new=progress.n_counted - before.n_counted,
             files=self.files,
-            url=self.url,
+            url=self.settings.storage,
             stop_signal=_stop_signal(self.stop, crew) if end is RunEnd.STOPPED else None,
             n_late=len(kept_since(self.study, self.files.late_results, self.since)),
         )
@@ -148,19 +144,20 @@ class SupervisedRun:
         while not watch.finish(POLL_S):
             if self.stop.level == 3:
                 raise RunError(
-                    f"the storage {shown_url(self.url)} does not answer; the workers have "
-                    "stopped and nothing that they stored is lost: run again to continue"
+                    f"the storage {shown_url(self.settings.storage)} does not answer; the workers "
+                    "have stopped and nothing that they stored is lost: run again to continue"
                 )
 
     def _judge(self, end: RunEnd | None, crew: Crew, progress: Progress) -> RunEnd:
         if end is RunEnd.FAILED_IN_A_ROW:
             return end
-        if progress.n_counted >= self.n_trials:
+        if progress.n_counted >= self.settings.n_trials:
             return RunEnd.BUDGET_MET
         if end is RunEnd.STOPPED or SlotState.STOPPED in crew.states:
             return RunEnd.STOPPED
         elapsed_s = time.monotonic() - self.started_at
-        if self.timeout_s is not None and elapsed_s >= self.timeout_s:
+        timeout_s = self.settings.timeout_s
+        if timeout_s is not None and elapsed_s >= timeout_s:
             return RunEnd.TIMED_OUT
         return RunEnd.WORKERS_LOST
 
@@ -173,14 +170,16 @@ class SupervisedRun:
         return ""
 
     def _start_crew(self, watch: StudyWatch, display: Display) -> Crew:
-        n_missing = max(0, self.n_trials - watch.progress.n_counted)
+        settings = self.settings
+        n_missing = max(0, settings.n_trials - watch.progress.n_counted)
         n_workers = min(self.engine.n_workers, n_missing)
         if 0 < n_workers < self.engine.n_workers:
             display.note(f"{n_workers} workers are started, as many as trials are missing")
-        call = WorkerCall(self.definition.path, self._options(), self.url, self.files)
+        options = (*settings.options(), "--since", self.since.isoformat())
+        call = WorkerCall(settings.study_file, options, settings.storage, self.files)
         return Crew(
             self.engine.start(n_workers, call, display.note),
-            trial_timeout_s=self.trial_timeout_s,
+            trial_timeout_s=settings.trial_timeout_s,
             note=display.note,
             report_death=lambda worker, reason: watch.run_soon(
                 partial(note_death, self.study, self.storage, worker, reason)
@@ -190,20 +189,6 @@ class SupervisedRun:
             ),
             away_s=watch.away_s,
         )
-
-    def _options(self) -> tuple[str, ...]:
-        settings = RunSettings(
-            study_file=self.definition.path,
-            storage=self.url,
-            n_trials=self.n_trials,
-            study_name=self.study.study_name,
-            timeout_s=self.timeout_s,
-            trial_timeout_s=self.trial_timeout_s,
-            grace_s=self.grace_s,
-            patience_s=self.patience_s,
-            stop_grace_s=self.stop.grace_s,
-        )
-        return (*settings.options(), "--since", self.since.isoformat())
 
 
 def _stop_signal(stop: StopRequest, crew: Crew) -> Signals | None:

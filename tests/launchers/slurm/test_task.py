@@ -173,7 +173,7 @@ def test_the_handler_does_not_wait_for_ever(
         until(lambda: len(asked) > before and asked[-1] == 1)  # it was asked, and still runs
         raise Handled
 
-    monkeypatch.setattr("optuna_snn.launchers.slurm.task.run_study", run_for_ever)
+    monkeypatch.setattr("optuna_snn.launchers.slurm.task.supervise", run_for_ever)
     former = signal.signal(signal.SIGUSR2, on_signal)
     try:
         with pytest.raises(Handled):
