@@ -57,7 +57,8 @@ class Options:
     """Which coordinates of the best candidates are refined on the draws: those in which they
     differ from the centre, all, or none as in the paper."""
     parallel_all_share: float = 0.5
-    """Share of the asks in which several workers that search together refine all coordinates."""
+    """Share of the asks in which several workers that search together refine all coordinates;
+    while no objective value is known they do in each."""
     is_each_choice_refined: bool = True
     """Whether the best known point of each other choice of a categorical dimension is refined as
     well, so that the other coordinates can follow it. There are none in the paper."""
@@ -103,16 +104,18 @@ class Options:
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
 
-    def for_workers(self, n_workers: int, rng: np.random.Generator) -> Options:
+    def for_workers(self, n_workers: int, is_seeking: bool, rng: np.random.Generator) -> Options:
         """The choices of one ask where n_workers search together; for one, these.
 
         The results of many workers come in few rounds. Points refined in a few coordinates each go
         too short a way; refined in all, on a function of many hills, they end on the nearest. So
-        both kinds are asked for at once; and fewer points, near ones, teach the models.
+        both kinds are asked for at once, unless a first feasible point is sought (is_seeking); and
+        fewer points, near ones, teach the models.
         """
         if n_workers == 1:
             return self
-        is_all = self.refinement == "perturbed" and rng.random() < self.parallel_all_share
+        is_drawn = rng.random() < self.parallel_all_share
+        is_all = self.refinement == "perturbed" and (is_drawn or is_seeking)
         return replace(
             self,
             refinement="all" if is_all else self.refinement,

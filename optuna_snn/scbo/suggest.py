@@ -14,8 +14,8 @@ Departures from the paper, beside those of the steps:
 3. A candidate differs from the centre in about five coordinates, not in twenty, unless the
    objective is noisy (see `thompson`, departure 4), or several workers search and nothing feasible
    is known: their results come in few rounds, each of which has to go far. For the same reason
-   the refinement moves all coordinates in half of the asks of several workers, and their models
-   see the nearest 100 results.
+   the refinement moves all coordinates in half of the asks of several workers, in all of them
+   while no objective value is known, and their models see the nearest 100 results.
 4. While no objective value is known the box is the whole cube: a region around the least silent of
    silent networks holds no promise, and what wakes them may lie at the other end of a coordinate.
 5. One ask in ten tries the centre with one other choice, if some were never tried together with
@@ -108,11 +108,11 @@ def suggest(
 
     If no model can be fitted the point is the first candidate, and this is logged.
     """
-    options = options.for_workers(n_workers, rng)
     part = slice_of(space, held)
     known = centred(known, part)
     here = restrict(known, part)
     is_seeking = known.c.shape[1] > 0 and bool(np.isnan(known.y).all())
+    options = options.for_workers(n_workers, is_seeking, rng)
     goal: Goal = "feasibility" if is_seeking else "value"
     center, row, sides = here.center, None, None
     try:

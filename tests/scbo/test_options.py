@@ -140,6 +140,18 @@ def test_several_workers_refine_all_coordinates_in_a_share_of_their_asks() -> No
 
 
 @pytest.mark.parametrize(
+    ("refinement", "refined"), [("perturbed", "all"), ("all", "all"), ("none", "none")]
+)
+def test_several_workers_that_know_no_value_refine_all_coordinates(
+    refinement: Any, refined: str
+) -> None:
+    options = Options(refinement=refinement, parallel_all_share=0.0)
+    rng = np.random.default_rng(0)
+    assert options.for_workers(2, True, rng).refinement == refined
+    assert options.for_workers(2, False, rng).refinement == refinement
+
+
+@pytest.mark.parametrize(
     ("n_local", "n_parallel", "n_workers", "n_used"),
     [(400, 100, 1, 400), (400, 100, 2, 100), (50, 100, 2, 50), (50, 100, 1, 50)],
 )
@@ -147,14 +159,14 @@ def test_the_models_of_several_workers_see_fewer_points(
     n_local: int, n_parallel: int, n_workers: int, n_used: int
 ) -> None:
     options = Options(max_local_points=n_local, max_parallel_points=n_parallel)
-    own = options.for_workers(n_workers, np.random.default_rng(0))
+    own = options.for_workers(n_workers, False, np.random.default_rng(0))
     assert own.max_local_points == n_used
 
 
 def test_one_worker_draws_nothing_for_its_options() -> None:
     # The stream of a search by one worker is that of its seed, whatever several would do.
     rng = np.random.default_rng(0)
-    assert DEFAULT.for_workers(1, rng) is DEFAULT
+    assert DEFAULT.for_workers(1, True, rng) is DEFAULT
     assert rng.random() == np.random.default_rng(0).random()
 
 
