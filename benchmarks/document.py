@@ -56,6 +56,10 @@ def _waking() -> list[Group]:
     return groups(read(RESULTS / "waking_up.jsonl"))
 
 
+def _of_experiment(number: int) -> Callable[[], str]:
+    return lambda: experiments_table.table(experiments_kept.read(experiments_kept.KEPT), number)
+
+
 def _of_workers(name: str) -> Callable[[], str]:
     return lambda: workers.tables(worker_results.read())[name]
 
@@ -65,9 +69,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "ablations": lambda: ablations.table(read_runs(RESULTS / "ablations.jsonl")),
     "asynchrony": lambda: asynchrony.table(read_async_runs(RESULTS / "asynchrony.jsonl")),
     "conditional": lambda: conditional.table(read_runs(RESULTS / "conditional.jsonl")),
-    "experiment 1": lambda: experiments_table.table(
-        experiments_kept.read(experiments_kept.KEPT), 1
-    ),
+    **{f"experiment {number}": _of_experiment(number) for number in (1, 3)},
     "watching": lambda: watching.table(_watched()),
     "membrane gap": lambda: membrane_gap.table(membrane_gap.read(RESULTS / "membrane_gap.jsonl")),
     "weighing": lambda: weighing.table(weighing.read(RESULTS / "weighing.jsonl")),
