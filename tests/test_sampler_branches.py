@@ -12,6 +12,7 @@ from optuna.trial import Trial, TrialState
 
 from optuna_snn import SCBOSampler, branches
 from optuna_snn.history import Plan, Plans, read_tag
+from optuna_snn.scbo.suggest import suggest
 from tests.helpers import finished_trial, optimised, params_of
 
 UNIT = FloatDistribution(0, 1)
@@ -145,6 +146,21 @@ def nested(trial: Trial) -> float:
 
 
 @pytest.mark.slow
+def test_a_step_in_a_branch_knows_how_many_trials_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    n_workers = []
+
+    def recorded(*arguments: Any, **options: Any) -> Any:
+        if "held" in options:  # not the step of the parameters that all share
+            n_workers.append(options["n_workers"])
+        return suggest(*arguments, **options)
+
+    monkeypatch.setattr("optuna_snn.scbo.suggest.suggest", recorded)
+    study = study_of_a(n_trials=10)
+    for _ in range(2):
+        ask_a(study).suggest_float("a0", 0, 1)
+    assert n_workers == [1, 2]
+
+
 def test_a_conditional_parameter_may_depend_on_another(steps: list[branches.Branch]) -> None:
     study = optimised(nested, 35, warn_independent_sampling=False)
     assert all(1 <= p.get("width2", 1) <= 64 for p in params_of(study))

@@ -15,6 +15,8 @@ __all__ = ["CACHE_VARIABLE", "cache_folder", "put_in_place"]
 
 CACHE_VARIABLE = "OPTUNA_SNN_CACHE"
 """Environment variable that names another cache folder."""
+HEX_NAME = "[0-9a-f]" * 32
+"""What the names of unfinished files hold, and those of others do not."""
 LEFTOVER_AGE_S = 24 * 3600.0
 """What is unfinished for so long, a killed process has left behind."""
 
@@ -51,7 +53,7 @@ def put_in_place(path: Path) -> Iterator[Path]:
 
 
 def _remove_leftovers(path: Path) -> None:
-    for leftover in path.parent.glob(f"{glob.escape(path.name)}.*.tmp"):
+    for leftover in path.parent.glob(f"{glob.escape(path.name)}.{HEX_NAME}.tmp"):
         with suppress(OSError):  # its process, or another that tidies up, may just remove it
             if time.time() - leftover.stat().st_mtime > LEFTOVER_AGE_S:
                 _remove(leftover)

@@ -51,17 +51,18 @@ def test_a_failure_leaves_nothing(is_folder: bool, tmp_path: Path) -> None:
 
 
 def test_what_killed_processes_left_is_removed_a_day_later(tmp_path: Path) -> None:
-    old_file, new_file = tmp_path / "name.1.tmp", tmp_path / "name.2.tmp"
-    old_folder, other = tmp_path / "name.3.tmp", tmp_path / "others.4.tmp"
+    own = [tmp_path / f"name.{digit * 32}.tmp" for digit in "12f"]
+    old_file, new_file, old_folder = own
+    others = [tmp_path / f"other.{'1' * 32}.tmp", tmp_path / "name.backup.tmp"]
     old_folder.mkdir()
     (old_folder / "inner").touch()
-    for each in (old_file, new_file, other):
+    for each in (old_file, new_file, *others):
         each.touch()
-    for each in (old_file, old_folder, other):
+    for each in (old_file, old_folder, *others):
         os.utime(each, (0, time.time() - LEFTOVER_AGE_S - 60))
     with put_in_place(tmp_path / "name") as unfinished:
         unfinished.touch()
-    assert sorted(tmp_path.iterdir()) == [tmp_path / "name", new_file, other]
+    assert set(tmp_path.iterdir()) == {tmp_path / "name", new_file, *others}
 
 
 def test_a_folder_does_not_replace_a_file(tmp_path: Path) -> None:
