@@ -10,7 +10,7 @@ A climb moves those coordinates only in which its start differs from the centre 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +30,10 @@ from optuna_snn.scbo.thompson import (
 
 MARGIN = 1e-6
 """Drawn constraints are asked to hold by this much, against rounding."""
-N_STARTS = 3
-"""Candidates, the best ones, that are refined."""
 N_ITERATIONS = 30
 """Most steps of one climb along gradients."""
+TOLERANCE = 1e-6
+"""Of the objective's standard deviation, at which a climb ends: what rounding leaves certain."""
 N_ROUNDS = 2
 """Most turns between gradients and discrete neighbours."""
 
@@ -133,78 +133,105 @@ def _slide(
     is_moving: npt.NDArray[np.bool_],
 ) -> Array:
     """Move some numeric coordinates of (d,) to a local constrained maximum. Returns (d,)."""
-    moving = np.flatnonzero(is_moving)
-    features = space.features(start[None])[0]
-    index = space.first_features[moving]
-    scale = path.scale.numpy()
-
-    def at(z: Array) -> tuple[Array, Array]:
-        """Mean objective and all constraint draws in standardised units, and their gradients."""
-        point = features.copy()
-        point[index] = z
-        values, slopes = at_point(point)
-        slopes = slopes[..., index]
-        if goal == "feasibility":
-            drawn, slopes = values[1:] * scale[1:, None], slopes[1:] * scale[1:, None, None]
-            slope = log_probability_slope(drawn, slopes)
-            return log_probability(drawn)[None], slope[None]
-        return (
-            np.append(values[0].mean(), values[1:]),
-            np.concatenate([slopes[0].mean(axis=0)[None], slopes[1:].reshape(-1, len(index))]),
-        )
-
-    z = start[moving]
-    bounds = np.stack([np.minimum(box.low[moving], z), np.maximum(box.high[moving], z)], axis=1)
+    drawn = _Drawn(path, at_point, space, start, goal, is_moving)
+    z = start[is_moving]
+    low, high = np.minimum(box.low[is_moving], z), np.maximum(box.high[is_moving], z)
+    bounds = np.stack([low, high], axis=1)
+    if (drawn.values(z)[1:] > 0.0).any():
+        z = _least_violation(drawn, z, bounds)
+    if (drawn.values(z)[1:] <= 0.0).all():
+        z = _largest_objective(drawn, z, bounds)
     end = start.copy()
-    memo = _Memo(at)
-    if (memo(z)[0][1:] > 0.0).any():
-        z = _least_violation(memo, z, bounds)
-    if (memo(z)[0][1:] <= 0.0).all():
-        z = _largest_objective(memo, z, bounds)
-    end[moving] = z
+    end[is_moving] = z
     return end
 
 
-class _Memo:
-    """Remembers the last point, since SLSQP asks for values and gradients separately."""
+class _Drawn:
+    """What a slide climbs: the mean objective and all constraint draws, by the moving coordinates.
 
-    def __init__(self, function: Callable[[Array], tuple[Array, Array]]) -> None:
-        self._function = function
-        self._z: Array | None = None
+    In standardised units. The values of the last point are remembered, since SLSQP asks for the
+    objective and for the constraints separately; so are the gradients, which it asks for seldom.
+    """
 
-    def __call__(self, z: Array) -> tuple[Array, Array]:
-        if self._z is None or not np.array_equal(z, self._z):
-            self._z, self._result = z.copy(), self._function(z)
-        result: tuple[Array, Array] = self._result
-        return result
+    def __init__(
+        self,
+        path: Path,
+        at_point: PointPath,
+        space: SearchSpace,
+        start: Array,
+        goal: Goal,
+        is_moving: npt.NDArray[np.bool_],
+    ) -> None:
+        self._at_point, self._goal, self._scale = at_point, goal, path.scale.numpy()
+        self._features = space.features(start[None])[0]
+        self._index = space.first_features[is_moving]
+        self._valued: tuple[bytes, Array] | None = None
+        self._sloped: tuple[bytes, Array] | None = None
+
+    def values(self, z: Array) -> Array:
+        """The objective, then the constraints, at the moving coordinates z (k,)."""
+        if self._valued is None or self._valued[0] != z.tobytes():
+            values = self._at_point.values(self._point(z))
+            if self._goal == "feasibility":
+                found = log_probability(self._unscaled(values))[None]
+            else:
+                found = np.append(values[0].mean(), values[1:])
+            self._valued = z.tobytes(), found
+        return self._valued[1]
+
+    def slopes(self, z: Array) -> Array:
+        """Their gradients, one row for each value."""
+        if self._sloped is None or self._sloped[0] != z.tobytes():
+            slopes = self._at_point.gradients(self._point(z))[..., self._index]
+            if self._goal == "feasibility":
+                constraints = self._unscaled(self._at_point.values(self._point(z)))
+                found = log_probability_slope(constraints, self._unscaled(slopes))[None]
+            else:
+                rows = slopes[1:].reshape(-1, len(self._index))
+                found = np.concatenate([slopes[0].mean(axis=0)[None], rows])
+            self._sloped = z.tobytes(), found
+        return self._sloped[1]
+
+    def _point(self, z: Array) -> Array:
+        point: Array = self._features.copy()
+        point[self._index] = z
+        return point
+
+    def _unscaled(self, drawn: Array) -> Array:
+        """The constraints' part of (B, ...) in their own units."""
+        scale = self._scale[1:].reshape(-1, *[1] * (drawn.ndim - 1))
+        unscaled: Array = drawn[1:] * scale
+        return unscaled
 
 
-def _largest_objective(at: _Memo, z: Array, bounds: Array) -> Array:
+def _largest_objective(drawn: _Drawn, z: Array, bounds: Array) -> Array:
     """Climb from a feasible point with all constraint draws held (SLSQP); z where that fails."""
     constraints = []
-    if len(at(z)[0]) > 1:
-        held = {"fun": lambda v: -at(v)[0][1:] - MARGIN, "jac": lambda v: -at(v)[1][1:]}
+    if len(drawn.values(z)) > 1:
+        held = {
+            "fun": lambda v: -drawn.values(v)[1:] - MARGIN,
+            "jac": lambda v: -drawn.slopes(v)[1:],
+        }
         constraints.append({"type": "ineq", **held})
     found = minimize(
-        lambda v: -at(v)[0][0],
+        lambda v: -drawn.values(v)[0],
         z,
-        jac=lambda v: -at(v)[1][0],
+        jac=lambda v: -drawn.slopes(v)[0],
         method="SLSQP",
         bounds=bounds,
         constraints=constraints,
-        options={"maxiter": N_ITERATIONS, "ftol": 1e-9},
+        options={"maxiter": N_ITERATIONS, "ftol": TOLERANCE},
     )
     end = np.clip(found.x, bounds[:, 0], bounds[:, 1])
     return end if np.isfinite(end).all() else z
 
 
-def _least_violation(at: _Memo, z: Array, bounds: Array) -> Array:
+def _least_violation(drawn: _Drawn, z: Array, bounds: Array) -> Array:
     """Slide to a local minimum of the squared violation of all constraint draws (L-BFGS-B)."""
 
     def squared_violation(v: Array) -> tuple[float, Array]:
-        values, gradients = at(v)
-        excess = np.clip(values[1:] + MARGIN, 0.0, None)
-        return 0.5 * float(excess @ excess), excess @ gradients[1:]
+        excess = np.clip(drawn.values(v)[1:] + MARGIN, 0.0, None)
+        return 0.5 * float(excess @ excess), excess @ drawn.slopes(v)[1:]
 
     found = minimize(
         squared_violation,

@@ -55,10 +55,11 @@ from optuna_snn.scbo.novelty import (
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, Options
 from optuna_snn.scbo.paths import Path, draw_path
-from optuna_snn.scbo.refinement import N_STARTS, refine
+from optuna_snn.scbo.refinement import refine
 from optuna_snn.scbo.slices import centred, restrict, slice_of
 from optuna_snn.scbo.space import Array, SearchSpace
 from optuna_snn.scbo.thompson import (
+    N_STARTS,
     Goal,
     best_of_other_choices,
     evaluate,
@@ -67,8 +68,6 @@ from optuna_snn.scbo.thompson import (
 )
 
 _logger = logging.getLogger(__name__)
-
-MAX_FINALISTS = 200
 
 
 @dataclass(frozen=True)
@@ -145,39 +144,46 @@ def suggest(
         probability = probability_of_feasibility(posterior, part, x)
         return Suggestion(part.lift(x), hyper, probability, side, is_exhausted(part, here), row)
 
-    finalists = _finalists(path, part, box, candidates, center, rng, goal, options)
     untried = _untried(part, here, center, rng, goal, options)
     if len(untried) > 0:
-        finalists = untried
-    elif options.is_each_choice_refined and center is not None and part.is_categorical.any():
-        local = part.project(known.x[nearest(space, known, options.max_local_points)])
-        others = _other_choices(path, part, local, center, length_init, rng, goal, options)
-        finalists = np.concatenate([others, finalists])
-    ranked = finalists[merit_order(evaluate(path, part, finalists, goal))]
+        ranked = untried[merit_order(evaluate(path, part, untried, goal))]
+    else:
+        others = np.empty((0, part.n_dims))
+        if options.is_each_choice_refined and center is not None and part.is_categorical.any():
+            local = part.project(known.x[nearest(space, known, options.max_local_points)])
+            others = _other_choices(path, part, local, center, length_init, rng, goal, options)
+        ranked = _ranked(path, part, box, candidates, others, center, rng, goal, options)
     x = first_allowed(part, here, ranked, rng)
     probability = probability_of_feasibility(posterior, part, x)
     return Suggestion(part.lift(x), hyper, probability, side, center=row)
 
 
-def _finalists(
+def _ranked(
     path: Path,
     space: SearchSpace,
     box: Box,
     candidates: Array,
+    others: Array,
     center: Array | None,
     rng: np.random.Generator,
     goal: Goal,
     options: Options,
 ) -> Array:
-    """The best of the candidates on the draws, and before them what the first are refined to."""
+    """All candidates, the best on the draws first; before them others, and what is refined.
+
+    The refined are no worse than their starts, which are the best of the candidates.
+    """
     order, active = screen(path.to(path.X.device, torch.float32), space, candidates, goal)
-    best = candidates[order[:MAX_FINALISTS]]
+    best = candidates[order]
     if options.refinement == "none":
-        return best
-    kept = center if options.refinement == "perturbed" else None
-    starts = best[:N_STARTS]
-    refined = refine(path, space, box, starts, rng, active, goal, options.is_relaxed, kept)
-    return np.concatenate([refined, best])
+        finalists = np.concatenate([others, best[:N_STARTS]])
+    else:
+        kept = center if options.refinement == "perturbed" else None
+        starts = best[:N_STARTS]
+        refined = refine(path, space, box, starts, rng, active, goal, options.is_relaxed, kept)
+        finalists = np.concatenate([others, refined])
+    finalists = finalists[merit_order(evaluate(path, space, finalists, goal))]
+    return np.concatenate([finalists, best])
 
 
 def _untried(

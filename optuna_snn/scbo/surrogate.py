@@ -56,6 +56,12 @@ class Data(NamedTuple):
     E: Tensor
     """Known variance of each observation's error, in the same units, beside the noise (B, n)."""
 
+    def keep_observed(self, K: Tensor) -> Tensor:
+        """K (B, n, n) in place, with 0 between rows one of which was not observed."""
+        if bool((self.M == 1.0).all()):
+            return K
+        return K.mul_(self.M[:, :, None]).mul_(self.M[:, None, :])
+
 
 class Hyperparameters(NamedTuple):
     """log l (B, d), log s2 (B,), and the constant mean (B,) of the standardised output."""
@@ -116,21 +122,15 @@ class Posterior:
 def square_distance(A: Tensor, B: Tensor) -> Tensor:
     """Squared Euclidean distances between the rows of (..., r, p) and (..., n, p): (..., r, n)."""
     products = A @ B.mT
-    return ((A**2).sum(-1)[..., :, None] + (B**2).sum(-1)[..., None, :] - 2 * products).clamp_min(
-        0
-    )
+    squares = (A**2).sum(-1)[..., :, None] + (B**2).sum(-1)[..., None, :]
+    return squares.sub_(products, alpha=2).clamp_min_(0)
 
 
 def matern52(square: Tensor) -> Tensor:
     """(1 + s + s^2 / 3) exp(-s) with s = sqrt(5) r, from squared distances. Any shape."""
-    s = (5.0 * square).sqrt()
-    return (1.0 + s + s**2 / 3.0) * torch.exp(-s)
-
-
-def matern52_slope(square: Tensor) -> Tensor:
-    """-2 dk / d(r^2) = 5/3 (1 + s) exp(-s): the factor of all derivatives of the kernel."""
-    s = (5.0 * square).sqrt()
-    return (5.0 / 3.0) * (1.0 + s) * torch.exp(-s)
+    s = square.mul(5.0).sqrt_()
+    decay = s.neg().exp_()
+    return torch.addcmul(s.add_(1.0).mul_(decay), square, decay, value=5.0 / 3.0)
 
 
 def make_data(
@@ -175,11 +175,13 @@ def first_rows(data: Data, n: int) -> Data:
 
 
 def solve(data: Data, hyper: Hyperparameters, kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Factor of K, K^-1 (Y - mean), and (Y - mean)' K^-1 (Y - mean); from k(X, X)."""
+    """Factor of K, K^-1 (Y - mean), and (Y - mean)' K^-1 (Y - mean).
+
+    kernel: k(X, X), which becomes K.
+    """
     diagonal = 1.0 + (hyper.log_noise.exp()[:, None] + data.E) * data.M
-    K = kernel.clone()
-    K.diagonal(dim1=1, dim2=2).copy_(diagonal)
-    factor = factorise(K)
+    kernel.diagonal(dim1=1, dim2=2).copy_(diagonal)
+    factor = factorise(kernel)
     residual = (data.Y - hyper.mean[:, None]) * data.M
     a = torch.cholesky_solve(residual[:, :, None], factor)[..., 0]
     return factor, a, (residual * a).sum(-1)
@@ -194,7 +196,9 @@ def factorise(K: Tensor) -> Tensor:
     for jitter in JITTERS:
         shifted = K if jitter == 0.0 else K + jitter * torch.eye(K.shape[-1]).to(K)
         factor, info = torch.linalg.cholesky_ex(shifted)
-        if not bool(info.any()) and bool(torch.isfinite(factor).all()):
+        # NaN anywhere in a row, or infinity, makes its pivot NaN.
+        pivots = factor.diagonal(dim1=-2, dim2=-1)
+        if not bool(info.any()) and bool(torch.isfinite(pivots).all()):
             if jitter:
                 _logger.debug(f"Added {jitter:g} to the diagonal of a covariance matrix.")
             return factor
@@ -208,6 +212,6 @@ def condition(data: Data, hyper: Hyperparameters) -> Posterior:
     """Condition processes of known hyperparameters on data; their noise is at least the floor."""
     hyper = hyper._replace(log_noise=torch.maximum(hyper.log_noise, data.noise_floor.log()))
     Z = data.X / hyper.log_lengthscale.exp()[:, data.feature_dims][:, None, :]
-    pairs = data.M[:, :, None] * data.M[:, None, :]
-    factor, a, _ = solve(data, hyper, matern52(square_distance(Z, Z)) * pairs)
+    kernel = data.keep_observed(matern52(square_distance(Z, Z)))
+    factor, a, _ = solve(data, hyper, kernel)
     return Posterior(data, hyper, factor, a)

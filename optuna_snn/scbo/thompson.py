@@ -56,6 +56,10 @@ LEAST_SD = 0.03
 the model is sure of may still be wrong by a little."""
 N_PILOT = 128
 """Candidates drawn on all outputs first, to learn which constraints matter."""
+N_STARTS = 3
+"""Candidates, the best ones, that are refined: screening ranks at least as many exactly."""
+ROUNDING = 1e-4
+"""Part of the limit that rounding in single precision may take."""
 N_OTHER_STARTS = 5
 """Points of other choices that are refined."""
 
@@ -67,8 +71,14 @@ def merit_order(draws: Draws) -> npt.NDArray[np.int64]:
     others by the total violation, mean of the draws, then by the objective.
     """
     is_feasible = (draws.constraints <= 0.0).all(axis=(0, 1))
-    violation = np.clip(draws.constraints, 0.0, None).mean(axis=1).sum(axis=0)
+    violation = _violations(draws.constraints).sum(axis=0)
     return np.lexsort((-draws.objective, violation, ~is_feasible))
+
+
+def _violations(constraints: Array) -> Array:
+    """Mean violation of each constraint over the draws. (m, S, r) -> (m, r)."""
+    violations: Array = np.clip(constraints, 0.0, None).mean(axis=1)
+    return violations
 
 
 def log_probability(constraints: Array) -> Array:
@@ -119,9 +129,11 @@ class Screened(NamedTuple):
 def screen(path: Path, space: SearchSpace, x: Array, goal: Goal = "value") -> Screened:
     """Rank the candidates x (r, d) as `merit_order` does, drawing no more than that takes.
 
-    Most candidates fail one of the few constraints that matter within the box: the constraints
-    are drawn in turn, the most often violated first, and only on what is left. The candidates that
-    fall are ranked by how late they do, if any is feasible; if none is, all are fully ranked.
+    The first N_PILOT are drawn on all outputs. The N_STARTS-th best of them sets the limit: most
+    candidates violate one of the few constraints that matter within the box by more. So the
+    constraints are drawn in turn, the one that most fail by first, and only on what is left. What
+    is left in the end is ranked exactly, at least N_STARTS of them. The others are ranked by how
+    late they fall.
     A constraint is active if it is violated by one of the first candidates.
     """
     if goal == "feasibility":
@@ -129,24 +141,25 @@ def screen(path: Path, space: SearchSpace, x: Array, goal: Goal = "value") -> Sc
             merit_order(evaluate(path, space, x, goal)), np.arange(len(path.scale) - 1)
         )
     pilot = evaluate(path, space, x[:N_PILOT])
-    holds = np.all(pilot.constraints <= 0.0, axis=1)
-    active = np.flatnonzero(~holds.all(axis=1))
+    violations = _violations(pilot.constraints)
+    active = np.flatnonzero(violations.any(axis=1))
     if len(x) <= N_PILOT:
         return Screened(merit_order(pilot), active)
-    if not holds.all(axis=0).any():
-        return Screened(merit_order(evaluate(path, space, x)), active)
+    limit = np.partition(violations.sum(axis=0), N_STARTS - 1)[N_STARTS - 1] * (1.0 + ROUNDING)
+    share_beyond = (violations > limit).mean(axis=1)
 
     features = torch.as_tensor(space.features(x), dtype=path.X.dtype, device=path.X.device)
     n_held = np.zeros(len(x), dtype=np.int64)
-    left = torch.arange(len(x), device=path.X.device)
-    for j in np.argsort(holds.mean(axis=1), kind="stable"):
-        is_held = path.output(1 + int(j), features[left]) <= 0.0
-        left = left[is_held.all(dim=0)]
-        n_held[left.cpu().numpy()] += 1
-    objective = np.full(len(x), -np.inf)
-    drawn: Array = path.output(0, features[left]).mean(dim=0).double().cpu().numpy()
-    objective[left.cpu().numpy()] = drawn
-    return Screened(np.lexsort((-objective, -n_held)), active)
+    violation, objective = np.zeros(len(x)), np.zeros(len(x))
+    left = np.arange(len(x))
+    for j in np.lexsort((-violations.mean(axis=1), -share_beyond)):
+        drawn = path.output(1 + int(j), features[torch.as_tensor(left)])
+        violation[left] += drawn.clamp_min(0.0).mean(dim=0).double().cpu().numpy()
+        left = left[violation[left] <= limit]
+        n_held[left] += 1
+    drawn = path.output(0, features[torch.as_tensor(left)])
+    objective[left] = drawn.mean(dim=0).double().cpu().numpy()
+    return Screened(np.lexsort((-objective, violation, -n_held)), active)
 
 
 def best_of_other_choices(

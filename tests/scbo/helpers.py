@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from optuna_snn.scbo import surrogate
+from optuna_snn.scbo import fitting, surrogate
 from optuna_snn.scbo.candidates import Box, make_box, whole_cube
 from optuna_snn.scbo.models import fit_models, relative_sides
 from optuna_snn.scbo.observations import Observations
@@ -16,7 +16,7 @@ from optuna_snn.scbo.options import DEFAULT, Options
 from optuna_snn.scbo.paths import Path, draw_path
 from optuna_snn.scbo.space import Categorical, Numeric, SearchSpace
 from optuna_snn.scbo.suggest import Suggestion
-from optuna_snn.scbo.surrogate import Hyperparameters
+from optuna_snn.scbo.surrogate import Data, Hyperparameters
 from optuna_snn.scbo.thompson import Draws
 from tests.helpers import MIXED, cube
 
@@ -46,6 +46,14 @@ def observations(
 
 def changed(known: Observations, **arrays: np.ndarray) -> Observations:
     return Observations(**{**vars(known), **arrays})
+
+
+def log_likelihoods(data: Data, hyper: Hyperparameters) -> np.ndarray:
+    """Log marginal likelihood of each output (B,)."""
+    thetas = enumerate(hyper.pack())
+    return np.array(
+        [fitting.log_likelihood(fitting.observed_rows(data, b), theta)[0] for b, theta in thetas]
+    )
 
 
 def path_in(space: SearchSpace, n_constraints: int, seed: int, n_draws: int = 1) -> Path:

@@ -23,7 +23,7 @@ from optuna_snn.scbo.options import DEFAULT
 from optuna_snn.scbo.space import Categorical, Numeric, SearchSpace
 from optuna_snn.scbo.surrogate import Hyperparameters, Posterior
 from tests.helpers import MIXED, cube
-from tests.scbo.helpers import CPU, changed, observations
+from tests.scbo.helpers import CPU, changed, log_likelihoods, observations
 
 GRID = SearchSpace((Numeric(0, 3, step=1.0),) * 2)
 
@@ -103,7 +103,7 @@ def test_a_flat_prior_is_a_fit_of_the_likelihood_alone() -> None:
     known = observations(cube(2), n=30)
 
     def likelihood(posterior: Posterior) -> float:
-        return float(fitting.log_likelihood(posterior.data, posterior.hyper)[0].sum())
+        return float(log_likelihoods(posterior.data, posterior.hyper).sum())
 
     flat, scaled = (fitted(cube(2), known, prior=p) for p in ("flat", "dimension-scaled"))
     assert likelihood(flat) > likelihood(scaled) + 1e-3

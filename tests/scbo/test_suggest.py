@@ -48,16 +48,19 @@ def test_the_same_stream_gives_the_same_point_and_nothing_given_is_changed() -> 
 
 def test_the_point_climbs_towards_the_constrained_optimum() -> None:
     # Maximise x0 + x1 where the norm is at most 0.8: the optimum is 0.8 sqrt 2 = 1.131.
-    space, rng = cube(2), np.random.default_rng(0)
-    x = rng.random((6, 2))
-    for step in range(15):
-        y, c = x.sum(axis=1), (np.hypot(x[:, 0], x[:, 1]) - 0.8)[:, None]
-        best = int(np.lexsort((-y, c[:, 0].clip(min=0)))[0])
-        none = np.empty((0, 2))
-        x = np.vstack([x, ask(space, Observations(x, y, c, x[best], none, x, none), seed=step).x])
-    feasible = np.hypot(x[:, 0], x[:, 1]) <= 0.8
-    assert feasible[6:].mean() > 0.4
-    assert x[feasible].sum(axis=1).max() > 1.12
+    space, none, shares = cube(2), np.empty((0, 2)), []
+    for seed in range(4):
+        x = np.random.default_rng(seed).random((6, 2))
+        for step in range(15):
+            y, c = x.sum(axis=1), (np.hypot(x[:, 0], x[:, 1]) - 0.8)[:, None]
+            best = int(np.lexsort((-y, c[:, 0].clip(min=0)))[0])
+            known = Observations(x, y, c, x[best], none, x, none)
+            x = np.vstack([x, ask(space, known, seed=100 * seed + step).x])
+        feasible = np.hypot(x[:, 0], x[:, 1]) <= 0.8
+        assert x[feasible].sum(axis=1).max() > 1.12
+        shares.append(feasible[6:].mean())
+    # Points on the boundary itself: about half of them lie beyond it.
+    assert np.mean(shares) > 0.3
 
 
 EMPTY = {
