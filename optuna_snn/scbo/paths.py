@@ -107,8 +107,8 @@ class PointPath:
         _, s, decay = self._distances(features)
         kernel = (1.0 + s + s**2 / 3.0) * decay
         prior: Array = (self._amplitudes @ waves[:, :, None])[..., 0].astype(np.float64)
-        posterior: Array = prior + (self._update @ kernel[:, :, None])[..., 0]
-        return posterior + self._level[:, None]
+        values: Array = prior + (self._update @ kernel[:, :, None])[..., 0] + self._level[:, None]
+        return values
 
     def gradients(self, features: Array) -> Array:
         """Their gradients by the features: (B, S, p)."""
