@@ -189,8 +189,8 @@ def _studies(rule: str, n_workers: int, problem: Problem, seed: int) -> list[opt
     if rule == "authors":
         options |= {"success_tolerance": TOLERANCE, "failure_tolerance": TOLERANCE}
     elif rule == "alone":
-        n_most = DEFAULT.max_local_points
-        options |= {"options": Options(parallel_all_share=0.0, max_parallel_points=n_most)}
+        alone = {"n_parallel_draws": 1, "max_parallel_points": DEFAULT.max_local_points}
+        options |= {"options": Options(parallel_all_share=0.0, **alone)}
     storage = optuna.storages.InMemoryStorage()
     optuna.create_study(storage=storage, study_name=problem.name)
     return [

@@ -78,10 +78,12 @@ def draw_candidates(
     n: int,
     rng: np.random.Generator,
     n_perturbed: int = PERTURBED_DIMS,
+    is_spread: bool = False,
 ) -> Array:
     """Snapped points: the centre with a random part of its coordinates moved within the box.
 
     n_perturbed: expected number of moved coordinates. With no centre all are drawn.
+    is_spread: for half of the points that number is less, down to 1, its logarithm uniform.
     Returns (n, d).
     """
     drawn = sobol(space.n_dims, n, int(rng.integers(2**31)))
@@ -91,7 +93,7 @@ def draw_candidates(
         return space.snap(points)
     for j in np.flatnonzero(space.is_categorical):
         points[:, j] = _other_choice(drawn[:, j], center[j], space.n_levels[j])
-    is_perturbed = perturbation_mask(n, space.n_dims, rng, n_perturbed)
+    is_perturbed = perturbation_mask(n, space.n_dims, rng, n_perturbed, is_spread)
     _limit_flips(is_perturbed, space.is_categorical, box.max_flips, rng)
     return space.snap(np.where(is_perturbed, points, center))
 
@@ -104,10 +106,19 @@ def _other_choice(drawn: Array, here: float, n_choices: float) -> Array:
 
 
 def perturbation_mask(
-    n: int, n_dims: int, rng: np.random.Generator, n_perturbed: int = PERTURBED_DIMS
+    n: int,
+    n_dims: int,
+    rng: np.random.Generator,
+    n_perturbed: int = PERTURBED_DIMS,
+    is_spread: bool = False,
 ) -> npt.NDArray[np.bool_]:
     """Each coordinate with probability min(1, n_perturbed / d), and at least one. (n, n_dims)."""
-    mask = rng.random((n, n_dims)) < min(1.0, n_perturbed / n_dims)
+    n_expected = np.full((n, 1), min(n_perturbed, n_dims))
+    if is_spread:
+        n_expected = np.where(
+            rng.random((n, 1)) < 0.5, n_expected, n_expected ** rng.random((n, 1))
+        )
+    mask = rng.random((n, n_dims)) < n_expected / n_dims
     _move_one(mask, rng)
     return mask
 

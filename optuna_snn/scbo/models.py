@@ -14,6 +14,7 @@ Departures from the paper:
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +56,7 @@ def fit_models(
 
     Raises LinAlgError if a covariance matrix cannot be factorised.
     """
-    local = nearest(space, known, options.max_local_points)
+    local = nearest(space, known, options.max_local_points, options.max_valued_points)
     y, c = transform_objective(known.y[local], options.objective), known.c[local]
     warped = warp_constraints(c, options.is_scaled, options.is_gap_closed)
     outputs = np.concatenate([y[:, None], warped], axis=1)
@@ -64,7 +65,7 @@ def fit_models(
     features = space.features(known.x[local])
     error_sd = None
     if known.c_sd is not None and options.is_error_known:
-        warped_error = warped_sd(c, known.c_sd[local], options.is_scaled)
+        warped_error = warped_sd(c, known.c_sd[local], options.is_scaled, options.is_gap_closed)
         error_sd = np.concatenate([np.zeros((len(y), 1)), warped_error], axis=1)
     data = surrogate.make_data(
         features, outputs, space.feature_dims, space.n_dims, device, noise_floor, error_sd
@@ -80,11 +81,22 @@ def fit_models(
     return surrogate.condition(data, hyper)
 
 
-def nearest(space: SearchSpace, known: Observations, n_most: int) -> npt.NDArray[np.int64]:
+def nearest(
+    space: SearchSpace, known: Observations, n_most: int, n_valued: int | None = None
+) -> npt.NDArray[np.int64]:
     """Indices of the n_most points nearest to the centre, nearest first; else the latest first.
 
     By the distance of features, in which all choices of a dimension lie equally far apart.
+    n_valued: no point farther than this many that have an objective value; None is no limit.
     """
+    ordered = _by_distance(space, known, n_most)
+    if n_valued is None:
+        return ordered
+    is_beyond = np.cumsum(~np.isnan(known.y[ordered])) > n_valued
+    return ordered[~is_beyond]
+
+
+def _by_distance(space: SearchSpace, known: Observations, n_most: int) -> npt.NDArray[np.int64]:
     if known.center is None:
         return np.arange(len(known.x))[::-1][:n_most]
     difference = space.features(known.x) - space.features(known.center[None])
@@ -105,32 +117,47 @@ def choose_center(
 
     By the objective; where that is not known of all, by the sum of the constraints, in which slack
     counts up to ENOUGH. None where no row may be the centre.
+
+    Where a constraint is noisy, a feasible row may be a lucky one, around which nothing else is
+    feasible: only those count whose posterior means of the noisy constraints violate the least.
     """
     rows = np.flatnonzero(known.may_center)
     if len(rows) == 0:
         return None
-    is_valued = not np.isnan(known.y[rows]).any()
-    if is_valued and len(rows) > MAX_CENTERS:
-        rows = rows[np.argsort(-known.y[rows], kind="stable")[:MAX_CENTERS]]
     features = torch.as_tensor(space.features(known.x[rows]), device=posterior.device)
     mean = posterior.mean_and_sd(features)[0].cpu().numpy()
-    merit = mean[0] if is_valued else -np.maximum(mean[1:], -ENOUGH).sum(axis=0)
-    return int(rows[np.argmax(merit)])
+    if np.isnan(known.y[rows]).any():
+        return int(rows[np.argmin(np.maximum(mean[1:], -ENOUGH).sum(axis=0))])
+    is_noisy = posterior.hyper.log_noise[1:].exp().cpu().numpy() > NOISY
+    violation = np.maximum(mean[1:][is_noisy], 0.0).sum(axis=0)
+    safe = np.flatnonzero(violation == violation.min())
+    best = safe[np.argsort(-known.y[rows[safe]], kind="stable")[:MAX_CENTERS]]
+    return int(rows[best[np.argmax(mean[0, best])]])
+
+
+class Moves(NamedTuple):
+    """In how many coordinates candidates differ from the centre."""
+
+    n_perturbed: int
+    """Expected number."""
+    is_spread: bool = False
+    """Whether half of the candidates differ in fewer, down to one."""
 
 
 def coordinates_to_move(
     posterior: surrogate.Posterior, known: Observations, n_workers: int, options: Options
-) -> int:
-    """Expected number of coordinates in which candidates differ from the centre.
+) -> Moves:
+    """In how many coordinates candidates differ from the centre.
 
     Few, so that a result tells what changed it; but where the objective is noisy a small change
     tells nothing, and results that differ in all coordinates tell more of each. And many workers
-    look for a first feasible point in few rounds, each of which has to go far.
+    look for a first feasible point in few rounds, each of which has to go far; unless one that is
+    presumed feasible runs already, around which there may be others.
     """
     if n_workers > 1 and not (known.c <= 0.0).all(axis=1).any():
-        return options.n_seeking_perturbed
+        return Moves(options.n_seeking_perturbed, is_spread=True)
     is_noisy = float(posterior.hyper.log_noise[0].exp()) > NOISY
-    return options.n_noisy_perturbed if is_noisy else options.n_perturbed
+    return Moves(options.n_noisy_perturbed if is_noisy else options.n_perturbed)
 
 
 def least_length(posterior: surrogate.Posterior, n_moved: int, n_noise_sds: float) -> float:

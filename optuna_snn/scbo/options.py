@@ -22,8 +22,8 @@ class Options:
     is_scaled: bool = True
     """Whether each constraint is divided by its typical size before bilog. Not in the paper."""
     is_gap_closed: bool = True
-    """Whether the jump of a constraint that jumps is taken out, and its process has a least noise.
-    Not in the paper."""
+    """Whether the jump of a constraint that jumps is taken out, its sides are scaled to the same
+    mean, and its process has a least noise. Not in the paper."""
     is_error_known: bool = True
     """Whether a constraint's process knows of the error that its values were told with (a share of
     few samples), beside the noise that it finds itself. Not in the paper."""
@@ -38,6 +38,9 @@ class Options:
     n_draws: int = 3
     """Draws of each constraint that a candidate has to satisfy, and of the objective that are
     averaged; 1 in the paper."""
+    n_parallel_draws: int = 6
+    """The same where several workers search, if it is more: the fewer the rounds, the more a
+    round of infeasible results costs."""
     n_seeking_draws: int = 20
     """Draws of the probability of feasibility, the goal while no objective value is known."""
     seeking_box: Literal["cube", "region"] = "cube"
@@ -52,7 +55,8 @@ class Options:
     n_noisy_perturbed: int = 20
     """The same where the objective turns out to be noisy: 20, as in the paper."""
     n_seeking_perturbed: int = 20
-    """The same while nothing feasible is known, where several workers search."""
+    """The same while nothing feasible is known, where several workers search; for half of the
+    candidates it is less."""
     refinement: Literal["perturbed", "all", "none"] = "perturbed"
     """Which coordinates of the best candidates are refined on the draws: those in which they
     differ from the centre, all, or none as in the paper."""
@@ -70,6 +74,8 @@ class Options:
     in steps. There are none in the paper."""
     max_local_points: int = 400
     """Trials, the nearest to the centre, that the models are conditioned on; all in the paper."""
+    max_valued_points: int = 400
+    """Of these, at most so many with an objective value; what lies farther is left out."""
     max_parallel_points: int = 100
     """The same where several workers search, if it is less."""
     n_noise_sds: float = 3.0
@@ -92,12 +98,14 @@ class Options:
                 raise ValueError(f"{name} must be between 0 and 1, got {share!r}.")
         for name in (
             "n_draws",
+            "n_parallel_draws",
             "n_seeking_draws",
             "candidates_per_dim",
             "n_perturbed",
             "n_noisy_perturbed",
             "n_seeking_perturbed",
             "max_local_points",
+            "max_valued_points",
             "max_parallel_points",
         ):
             value = getattr(self, name)
@@ -109,8 +117,8 @@ class Options:
 
         The results of many workers come in few rounds. Points refined in a few coordinates each go
         too short a way; refined in all, on a function of many hills, they end on the nearest. So
-        both kinds are asked for at once, unless a first feasible point is sought (is_seeking); and
-        fewer points, near ones, teach the models.
+        both kinds are asked for at once, unless a first feasible point is sought (is_seeking);
+        fewer points, near ones, teach the models; and a point has to hold on more draws.
         """
         if n_workers == 1:
             return self
@@ -119,7 +127,8 @@ class Options:
         return replace(
             self,
             refinement="all" if is_all else self.refinement,
-            max_local_points=min(self.max_local_points, self.max_parallel_points),
+            n_draws=max(self.n_draws, self.n_parallel_draws),
+            max_valued_points=min(self.max_valued_points, self.max_parallel_points),
         )
 
 

@@ -7,7 +7,8 @@ from each process, and take the best feasible point of the draws within the regi
 Departures from the paper, beside those of the steps:
 
 1. The centre is the best feasible trial by the posterior mean, not by what was observed: of noisy
-   results the best observed is the luckiest.
+   results the best observed is the luckiest. So it is where a constraint is noisy: a trial that
+   was feasible by luck lies among infeasible ones.
 2. The box is never so small that the objective changes by less than three standard deviations of
    its noise within it. Under noise the best result is a lucky one, which seldom is beaten: the box
    would collapse.
@@ -15,7 +16,8 @@ Departures from the paper, beside those of the steps:
    objective is noisy (see `thompson`, departure 4), or several workers search and nothing feasible
    is known: their results come in few rounds, each of which has to go far. For the same reason
    the refinement moves all coordinates in half of the asks of several workers, in all of them
-   while no objective value is known, and their models see the nearest 100 results.
+   while no objective value is known, their models see the nearest 100 results with a value, and
+   their points have to hold on more draws.
 4. While no objective value is known the box is the whole cube: a region around the least silent of
    silent networks holds no promise, and what wakes them may lie at the other end of a coordinate.
 5. One ask in ten tries the centre with one other choice, if some were never tried together with
@@ -37,6 +39,7 @@ import torch
 from optuna_snn.scbo import surrogate
 from optuna_snn.scbo.candidates import Box, draw_candidates, make_box, neighbours, whole_cube
 from optuna_snn.scbo.models import (
+    Moves,
     choose_center,
     coordinates_to_move,
     fit_models,
@@ -124,20 +127,21 @@ def suggest(
     except surrogate.LinAlgError as error:
         _logger.warning(f"No model of {len(known.x)} trials: {error} Drawing a point of the box.")
         box = _box(part, center, length, length_init)
-        drawn = _candidates(part, center, box, rng, options, options.n_perturbed)
+        drawn = _candidates(part, center, box, rng, options, Moves(options.n_perturbed))
         x = first_allowed(part, here, drawn, rng)
         return Suggestion(part.lift(x), None, None)
 
-    n_moved = coordinates_to_move(posterior, known, n_workers, options)
+    moves = coordinates_to_move(posterior, known, n_workers, options)
     if not is_seeking:
-        least = least_length(posterior, min(n_moved, part.n_dims), options.n_noise_sds)
+        n_moved = min(moves.n_perturbed, part.n_dims)
+        least = least_length(posterior, n_moved, options.n_noise_sds)
         length = max(length, min(least, length_init))
     is_whole = is_seeking and options.seeking_box == "cube"
     side = None if center is None or is_whole else length
     if options.box == "lengthscales":
         sides = relative_sides(posterior)[part.is_free]
     box = whole_cube(part) if is_whole else _box(part, center, length, length_init, sides)
-    candidates = unused(part, here, _candidates(part, center, box, rng, options, n_moved))
+    candidates = unused(part, here, _candidates(part, center, box, rng, options, moves))
     hyper = posterior.hyper.pack() if is_refit else None
     if len(candidates) == 0:
         x = draw_unused(part, here, rng)
@@ -150,7 +154,8 @@ def suggest(
     else:
         others = np.empty((0, part.n_dims))
         if options.is_each_choice_refined and center is not None and part.is_categorical.any():
-            local = part.project(known.x[nearest(space, known, options.max_local_points)])
+            n_most = options.max_local_points, options.max_valued_points
+            local = part.project(known.x[nearest(space, known, *n_most)])
             others = _other_choices(path, part, local, center, length_init, rng, goal, options)
         ranked = _ranked(path, part, box, candidates, others, center, rng, goal, options)
     x = first_allowed(part, here, ranked, rng)
@@ -240,11 +245,11 @@ def _candidates(
     box: Box,
     rng: np.random.Generator,
     options: Options,
-    n_moved: int,
+    moves: Moves,
 ) -> Array:
     per_dim = options.candidates_per_dim
     n = min(25 * per_dim, max(10 * per_dim, per_dim * space.n_dims))
-    candidates = draw_candidates(space, center, box, n, rng, n_moved)
+    candidates = draw_candidates(space, center, box, n, rng, *moves)
     if center is None:
         return candidates
     return np.concatenate([candidates, neighbours(space, center, rng)])

@@ -54,22 +54,34 @@ def warp_constraints(c: Array, is_scaled: bool = True, is_gap_closed: bool = Tru
     """
     warped = np.empty_like(c)
     for j in range(c.shape[1]):
-        column = _scaled_bilog(c[:, j]) if is_scaled else bilog(clip_infinities(c[:, j]))
+        column = _column(c[:, j], is_scaled)
         warped[:, j] = close_gap(column) if is_gap_closed else column
     # A tiny value divided by a large scale becomes 0, and infeasible must not become feasible.
     return np.where((warped == 0.0) & (c != 0.0), np.copysign(np.finfo(float).tiny, c), warped)
 
 
-def warped_sd(c: Array, sd: Array, is_scaled: bool = True) -> Array:
+def warped_sd(c: Array, sd: Array, is_scaled: bool = True, is_gap_closed: bool = True) -> Array:
     """Standard deviation of warped constraints, from that of the constraints; each (n, m).
 
-    By the slope of the warp, 1 / (size + |c|) with the column's typical size; NaN stays. Closing a
-    gap shifts, and so has no part in it. More than MAX_WARPED_SD is as good as not observed.
+    By the slope of the warp, 1 / (size + |c|) with the column's typical size; NaN stays. Where a
+    gap is closed the sides' means come to lie 2 apart, and the errors are scaled as their distance
+    is. More than MAX_WARPED_SD is as good as not observed.
     """
-    size = np.array([typical_size(column) for column in c.T]) if is_scaled else 1.0
-    with np.errstate(over="ignore"):
-        warped: Array = np.minimum(sd / (size + np.abs(c)), MAX_WARPED_SD)
-    return warped
+    warped = np.empty_like(c)
+    for j in range(c.shape[1]):
+        size = typical_size(c[:, j]) if is_scaled else 1.0
+        column = _column(c[:, j], is_scaled)
+        has_gap = is_gap_closed and gap_of(column) is not None
+        distance = column[column > 0.0].mean() - column[column <= 0.0].mean() if has_gap else 2.0
+        with np.errstate(over="ignore"):
+            warped[:, j] = sd[:, j] / (size + np.abs(c[:, j])) * 2.0 / distance
+    capped: Array = np.minimum(warped, MAX_WARPED_SD)
+    return capped
+
+
+def _column(c: Array, is_scaled: bool) -> Array:
+    """One constraint (n,), warped, with its gap."""
+    return _scaled_bilog(c) if is_scaled else bilog(clip_infinities(c))
 
 
 def _scaled_bilog(c: Array) -> Array:
@@ -99,12 +111,19 @@ def gap_of(warped: Array) -> tuple[float, float, float] | None:
 
 
 def close_gap(warped: Array) -> Array:
-    """Move both sides of a gap to half a standard deviation from 0; else no change. (n,)."""
+    """Move both sides of a gap to half a standard deviation from 0, and scale their means to +-1.
+
+    No change where there is no gap. (n,).
+    """
     gap = gap_of(warped)
     if gap is None:
         return warped
     low, high, spread = gap
-    return np.where(warped > 0.0, warped - high + 0.5 * spread, warped - low - 0.5 * spread)
+    above, below = warped - high + 0.5 * spread, warped - low - 0.5 * spread
+    is_violated, holds = warped > 0.0, warped <= 0.0
+    above /= float(above[is_violated].mean())
+    below /= -float(below[holds].mean())
+    return np.where(is_violated, above, below)
 
 
 def clip_infinities(values: Array) -> Array:

@@ -77,6 +77,20 @@ def test_a_row_that_the_mask_left_empty_moves_any_coordinate_with_equal_probabil
     assert mask.sum(axis=0) == pytest.approx([3000, 3000, 3000], abs=225)
 
 
+@pytest.mark.parametrize(("n_dims", "n_perturbed"), [(30, 20), (6, 20)])
+def test_a_spread_mask_moves_from_one_coordinate_to_as_many_as_are_asked_for(
+    n_dims: int, n_perturbed: int
+) -> None:
+    most = min(n_dims, n_perturbed)
+    n_moved = perturbation_mask(20_000, n_dims, rng(), n_perturbed, is_spread=True).sum(axis=1)
+    plain = perturbation_mask(20_000, n_dims, rng(), n_perturbed).sum(axis=1)
+    # Half are as without; the mean of most^u for u uniform on (0, 1) is (most - 1) / log(most).
+    expected = 0.5 * most + 0.5 * (most - 1) / np.log(most)
+    assert n_moved.mean() == pytest.approx(expected, rel=0.03)  # at least one: a little more
+    assert (n_moved == 1).mean() > 0.05 > (plain == 1).mean()
+    assert n_moved.max() >= most
+
+
 @pytest.mark.parametrize("dimension", [INT, LOG_INT, Numeric(0, 127, step=1.0)], ids=str)
 @pytest.mark.parametrize("level", [0, 1, 50, -1])
 def test_integers_never_freeze_at_the_smallest_length(dimension: Numeric, level: int) -> None:

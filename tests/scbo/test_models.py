@@ -10,6 +10,7 @@ import torch
 from optuna_snn.scbo import fitting, models, surrogate
 from optuna_snn.scbo.models import (
     MAX_CENTERS,
+    Moves,
     choose_center,
     coordinates_to_move,
     fit_models,
@@ -59,6 +60,21 @@ def test_points_at_the_same_distance_stay_in_their_order() -> None:
     for seed in range(10):
         known = observations(GRID, n=200, seed=seed)
         assert nearest(GRID, known, 200).tolist() == slow_nearest(known, 200)
+
+
+@pytest.mark.parametrize("center", [0, None])
+@pytest.mark.parametrize("n_valued", [1, 5, 40])
+def test_points_beyond_the_last_that_has_a_value_are_left_out(
+    n_valued: int, center: int | None
+) -> None:
+    known = observations(cube(3), n=60, center=center)
+    known = changed(known, y=np.where(np.arange(60) % 3 == 0, known.y, np.nan))  # 20 have one
+    every = nearest(cube(3), known, 50).tolist()
+    seen = nearest(cube(3), known, 50, n_valued).tolist()
+    assert seen == every[: len(seen)]
+    assert np.isfinite(known.y[seen]).sum() == min(n_valued, np.isfinite(known.y[every]).sum())
+    if len(seen) < len(every):
+        assert np.isfinite(known.y[every[len(seen)]])
 
 
 def test_without_a_centre_the_latest_points_come_first_and_of_none_there_are_none() -> None:
@@ -158,6 +174,35 @@ def test_of_many_feasible_trials_only_the_best_observed_may_be_the_centre() -> N
         assert row is not None and all_may.y[row] >= n - MAX_CENTERS
 
 
+def lucky_islands(seed: int) -> Observations:
+    """Feasible below 0.5, where the objective is lower, and by luck at one point above.
+
+    A constraint that jumps: nothing between -0.05 and 0.6.
+    """
+    rng = np.random.default_rng(seed)
+    x = np.linspace(0, 1, 41)[:, None]
+    c = np.where(x[:, 0] < 0.5, -0.05, 0.6 + 0.2 * rng.random(41))
+    c[33] = -0.05
+    known = changed(observations(cube(1), n=41), x=x, c=c[:, None], y=x[:, 0], center=x[33])
+    return changed(known, may_center=c <= 0.0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_feasible_row_among_infeasible_ones_is_no_centre_where_feasibility_is_luck(
+    seed: int,
+) -> None:
+    known = lucky_islands(seed)
+    row = choose_center(fitted(cube(1), known), cube(1), known)
+    assert known.y[known.may_center].max() == known.y[33]
+    assert row is not None and 0.25 < known.x[row, 0] < 0.5
+    # Where the constraint is a smooth function, that is what it is there.
+    c = known.c.copy()
+    c[:, 0] = 0.1 - 3.0 * np.abs(known.x[:, 0] - 0.5)
+    smooth = changed(known, c=c, may_center=c[:, 0] <= 0.0)
+    row = choose_center(fitted(cube(1), smooth), cube(1), smooth)
+    assert row is not None and known.x[row, 0] > 0.9
+
+
 def test_no_row_that_may_be_the_centre_is_no_centre() -> None:
     known = observations(cube(2))
     posterior = fitted(cube(2), known)
@@ -190,8 +235,9 @@ def test_where_results_are_noisy_candidates_move_in_more_coordinates() -> None:
     noisy = changed(smooth, y=smooth.y + 0.1 * np.random.default_rng(1).standard_normal(60))
     options = replace(DEFAULT, n_perturbed=3, n_noisy_perturbed=7)
     for n_workers in (1, 15):
-        assert coordinates_to_move(fitted(cube(2), smooth), smooth, n_workers, options) == 3
-        assert coordinates_to_move(fitted(cube(2), noisy), noisy, n_workers, options) == 7
+        for known, n_moved in ((smooth, 3), (noisy, 7)):
+            moves = coordinates_to_move(fitted(cube(2), known), known, n_workers, options)
+            assert moves == Moves(n_moved, is_spread=False)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +258,8 @@ def test_several_workers_go_far_while_nothing_feasible_is_known(
     known = changed(known, c=np.array(c * 20)[:20], y=-known.x[:, 0])
     options = replace(DEFAULT, n_perturbed=3, n_seeking_perturbed=9)
     posterior = fitted(cube(2), known)
-    assert coordinates_to_move(posterior, known, n_workers, options) == n_moved
+    moves = coordinates_to_move(posterior, known, n_workers, options)
+    assert moves == Moves(n_moved, is_spread=n_moved == 9)
 
 
 @pytest.mark.parametrize("n_moved", [1, 3, 20])

@@ -91,6 +91,7 @@ WITHOUT_EFFECT = {
     "n_seeking_perturbed",
     "has_restart_design",
     "parallel_all_share",
+    "n_parallel_draws",
     "max_parallel_points",
 }
 """On these data no constraint jumps, there is no noise, one worker searches, and all choices were
@@ -152,15 +153,27 @@ def test_several_workers_that_know_no_value_refine_all_coordinates(
 
 
 @pytest.mark.parametrize(
-    ("n_local", "n_parallel", "n_workers", "n_used"),
+    ("n_valued", "n_parallel", "n_workers", "n_used"),
     [(400, 100, 1, 400), (400, 100, 2, 100), (50, 100, 2, 50), (50, 100, 1, 50)],
 )
-def test_the_models_of_several_workers_see_fewer_points(
-    n_local: int, n_parallel: int, n_workers: int, n_used: int
+def test_the_models_of_several_workers_see_fewer_points_that_have_a_value(
+    n_valued: int, n_parallel: int, n_workers: int, n_used: int
 ) -> None:
-    options = Options(max_local_points=n_local, max_parallel_points=n_parallel)
+    options = Options(max_valued_points=n_valued, max_parallel_points=n_parallel)
     own = options.for_workers(n_workers, False, np.random.default_rng(0))
-    assert own.max_local_points == n_used
+    assert own.max_valued_points == n_used
+    assert own.max_local_points == options.max_local_points
+
+
+@pytest.mark.parametrize(
+    ("n_draws", "n_parallel", "n_workers", "n_used"),
+    [(3, 6, 1, 3), (3, 6, 2, 6), (9, 6, 2, 9), (9, 6, 1, 9)],
+)
+def test_several_workers_draw_more(
+    n_draws: int, n_parallel: int, n_workers: int, n_used: int
+) -> None:
+    options = Options(n_draws=n_draws, n_parallel_draws=n_parallel)
+    assert options.for_workers(n_workers, False, np.random.default_rng(0)).n_draws == n_used
 
 
 def test_one_worker_draws_nothing_for_its_options() -> None:
@@ -194,7 +207,7 @@ def test_under_noise_candidates_move_in_as_many_coordinates_as_that(
 @pytest.mark.parametrize("name", [name for name in TYPES if name not in WITHOUT_EFFECT])
 def test_each_choice_makes_a_difference_to_what_is_suggested(name: str) -> None:
     values = [value for own, value in CHOICES if own == name]
-    if name == "max_local_points":
+    if name in ("max_local_points", "max_valued_points"):
         values = [3, 18]
     elif name == "n_perturbed":
         values = [1, 20]

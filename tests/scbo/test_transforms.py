@@ -229,9 +229,28 @@ def test_a_constraint_that_jumps_keeps_order_and_sign_whatever_is_done_to_it(
     warped = warp_constraints(JUMP[:, None], is_scaled, is_gap_closed)[:, 0]
     assert (np.diff(warped) > 0).all()
     assert ((warped > 0) == (JUMP > 0)).all()
-    # Closed, the gap is as wide as the violations' spread; left open, many times that.
-    gap, spread = warped[3] - warped[2], warped[3:].std()
-    assert gap == pytest.approx(spread) if is_gap_closed else gap > 4 * spread
+    # Closed, a side lies no farther from 0 than it is wide; left open, many times that.
+    spread = warped[3:].std()
+    assert warped[3] < spread if is_gap_closed else warped[3] - warped[2] > 4 * spread
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e4])
+@pytest.mark.parametrize("n_held", [1, 3, 200])
+def test_the_sides_of_a_jump_weigh_alike_however_many_hold(unit: float, n_held: int) -> None:
+    c = unit * np.concatenate([np.linspace(-0.03, -0.028, n_held), np.linspace(0.6, 0.95, 40)])
+    warped = warp_constraints(c[:, None])[:, 0]
+    assert warped[c > 0].mean() == pytest.approx(1.0)
+    assert warped[c <= 0].mean() == pytest.approx(-1.0)
+
+
+def test_known_errors_are_scaled_as_the_sides_of_a_jump_are() -> None:
+    c, sd = JUMP[:, None], np.full((len(JUMP), 1), 0.1)
+    size = np.median(np.abs(JUMP[JUMP != 0]))
+    left_open = 0.1 / (size + np.abs(JUMP))
+    assert warped_sd(c, sd, is_gap_closed=False)[:, 0] == pytest.approx(left_open)
+    before = warp_constraints(c, is_gap_closed=False)[:, 0]
+    distance = before[JUMP > 0].mean() - before[JUMP <= 0].mean()
+    assert warped_sd(c, sd)[:, 0] == pytest.approx(left_open * 2 / distance)
 
 
 def test_unscaled_constraints_depend_on_the_unit_and_are_bilog_alone() -> None:
