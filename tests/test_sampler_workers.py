@@ -7,11 +7,13 @@ import pickle
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
@@ -29,6 +31,7 @@ OPTIONS: dict[str, Any] = {"seed": 3, "n_startup_trials": 3, "failure_tolerance"
 
 SCRIPT = """
 import json, sys
+import numpy as np
 import optuna
 from optuna_snn import SCBOSampler
 from optuna_snn.history import read_state
@@ -199,8 +202,13 @@ def test_one_sampler_serves_several_studies_in_turn() -> None:
 
 
 def test_threads_share_one_sampler() -> None:
+    def slow(trial: Trial) -> float:
+        value = mixed(trial)
+        time.sleep(0.05)  # so that trials overlap, however fast the asks are
+        return value
+
     study = optuna.create_study(sampler=SCBOSampler(**OPTIONS))
-    study.optimize(mixed, n_trials=12, n_jobs=4)
+    study.optimize(slow, n_trials=12, n_jobs=4)
     assert {t.state for t in study.trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
     # Two points may share the edge of a box in one coordinate, not all coordinates.
     assert len({tuple(sorted(p.items())) for p in params_of(study)}) == 12
@@ -254,12 +262,18 @@ def test_several_workers_go_far_while_nothing_feasible_is_known(n_running: int) 
         trial = asked()
         trial.set_constraint("c", 1.0 + trial.params["x0"])
         study.tell(trial, trial.params["x1"])
-    for _ in range(n_running):
+
+    def n_moved() -> int:
+        number = asked().number
+        chosen = study.trials[number]
+        tag = read_tag(chosen)
+        assert tag is not None and tag.center is not None
+        center = study.trials[tag.center].params
+        return sum(chosen.params[name] != center[name] for name in space)
+
+    if n_running == 0:
+        assert n_moved() < 3
+    else:
         asked()
-    number = asked().number
-    chosen = study.trials[number]
-    tag = read_tag(chosen)
-    assert tag is not None and tag.center is not None and tag.tag.n_running == 1 + n_running
-    center = study.trials[tag.center].params
-    n_moved = sum(chosen.params[name] != center[name] for name in space)
-    assert n_moved == 6 if n_running else n_moved < 6
+        # Half of the candidates move in all six, the others in fewer.
+        assert np.mean([n_moved() for _ in range(8)]) > 3
