@@ -40,6 +40,8 @@ NOISY = 0.01
 MAX_CENTERS = 5
 """Feasible trials, the best by what was observed, that the centre is chosen from. More are no
 better under noise, and worse without: a rough function looks noisy to a model."""
+MAX_LUCKY = 100
+"""The same, before those that were feasible by luck are left out."""
 ENOUGH = 1.0
 """Slack of a warped constraint beyond which a centre is no better for more."""
 
@@ -124,15 +126,18 @@ def choose_center(
     rows = np.flatnonzero(known.may_center)
     if len(rows) == 0:
         return None
+    is_noisy = posterior.hyper.log_noise[1:].exp().cpu().numpy() > NOISY
+    is_valued = not np.isnan(known.y[rows]).any()
+    if is_valued:
+        n_most = MAX_LUCKY if is_noisy.any() else MAX_CENTERS
+        rows = rows[np.argsort(-known.y[rows], kind="stable")[:n_most]]
     features = torch.as_tensor(space.features(known.x[rows]), device=posterior.device)
     mean = posterior.mean_and_sd(features)[0].cpu().numpy()
-    if np.isnan(known.y[rows]).any():
+    if not is_valued:
         return int(rows[np.argmin(np.maximum(mean[1:], -ENOUGH).sum(axis=0))])
-    is_noisy = posterior.hyper.log_noise[1:].exp().cpu().numpy() > NOISY
     violation = np.maximum(mean[1:][is_noisy], 0.0).sum(axis=0)
-    safe = np.flatnonzero(violation == violation.min())
-    best = safe[np.argsort(-known.y[rows[safe]], kind="stable")[:MAX_CENTERS]]
-    return int(rows[best[np.argmax(mean[0, best])]])
+    safe = np.flatnonzero(violation == violation.min())[:MAX_CENTERS]
+    return int(rows[safe[np.argmax(mean[0, safe])]])
 
 
 class Moves(NamedTuple):
