@@ -37,6 +37,9 @@ MAX_FITTED_POINTS = 200
 COLD_ITERATIONS, WARM_ITERATIONS = 60, 20
 NOISY = 0.01
 """Noise variance beyond which an objective counts as noisy, in units of its own variance."""
+LUCKY = 0.1
+"""Noise variance beyond which a constraint counts as a matter of luck, in units of its own variance:
+a rough one that is certain looks noisy as well, though less."""
 MAX_CENTERS = 5
 """Feasible trials, the best by what was observed, that the centre is chosen from. More are no
 better under noise, and worse without: a rough function looks noisy to a model."""
@@ -120,22 +123,22 @@ def choose_center(
     By the objective; where that is not known of all, by the sum of the constraints, in which slack
     counts up to ENOUGH. None where no row may be the centre.
 
-    Where a constraint is noisy, a feasible row may be a lucky one, around which nothing else is
-    feasible: only those count whose posterior means of the noisy constraints violate the least.
+    Where a constraint is a matter of luck, a feasible row may be a lucky one, around which nothing
+    else is feasible: only those count whose posterior means of such constraints violate the least.
     """
     rows = np.flatnonzero(known.may_center)
     if len(rows) == 0:
         return None
-    is_noisy = posterior.hyper.log_noise[1:].exp().cpu().numpy() > NOISY
+    is_lucky = posterior.hyper.log_noise[1:].exp().cpu().numpy() > LUCKY
     is_valued = not np.isnan(known.y[rows]).any()
     if is_valued:
-        n_most = MAX_LUCKY if is_noisy.any() else MAX_CENTERS
+        n_most = MAX_LUCKY if is_lucky.any() else MAX_CENTERS
         rows = rows[np.argsort(-known.y[rows], kind="stable")[:n_most]]
     features = torch.as_tensor(space.features(known.x[rows]), device=posterior.device)
     mean = posterior.mean_and_sd(features)[0].cpu().numpy()
     if not is_valued:
         return int(rows[np.argmin(np.maximum(mean[1:], -ENOUGH).sum(axis=0))])
-    violation = np.maximum(mean[1:][is_noisy], 0.0).sum(axis=0)
+    violation = np.maximum(mean[1:][is_lucky], 0.0).sum(axis=0)
     safe = np.flatnonzero(violation == violation.min())[:MAX_CENTERS]
     return int(rows[safe[np.argmax(mean[0, safe])]])
 
