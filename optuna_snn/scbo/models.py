@@ -38,8 +38,8 @@ COLD_ITERATIONS, WARM_ITERATIONS = 60, 20
 NOISY = 0.01
 """Noise variance beyond which an objective counts as noisy, in units of its own variance."""
 LUCKY = 0.1
-"""Noise variance beyond which a constraint counts as a matter of luck, in units of its own variance:
-a rough one that is certain looks noisy as well, though less."""
+"""Noise variance beyond which a constraint counts as a matter of luck, in the same units. A rough
+one that is certain looks noisy as well, though less."""
 MAX_CENTERS = 5
 """Feasible trials, the best by what was observed, that the centre is chosen from. More are no
 better under noise, and worse without: a rough function looks noisy to a model."""
