@@ -47,6 +47,7 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "objective standardised": {"objective": "standardised"},
     "constraints not scaled": {"is_scaled": False},
     "gaps not closed": {"is_gap_closed": False},
+    "sides of a gap not scaled": {"is_gap_scaled": False},
     "box by lengthscales": {"box": "lengthscales"},
     "flat prior": {"prior": "flat"},
     "one draw": {"n_draws": 1},

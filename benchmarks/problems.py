@@ -4,7 +4,8 @@ Sources: pressure vessel, welded beam, speed reducer and spring as in C. A. Coel
 E. Mezura-Montes 2002, "Constraint-handling in genetic algorithms through the use of
 dominance-based tournament selection"; Keane's bump function as in A. J. Keane 1994; Ackley with
 two constraints as in D. Eriksson and M. Poloczek 2021 (SCBO); Hartmann as in L. C. W. Dixon and
-G. P. Szego 1978, with the ball of P. Ascia et al. 2025. `mixed12` was made for this benchmark.
+G. P. Szego 1978, with the ball of P. Ascia et al. 2025. `mixed12` and `silent12` were made for
+this benchmark.
 Optima are the best known; None where none is.
 """
 
@@ -229,6 +230,21 @@ def mixed(params: Mapping[str, Any]) -> Result:
     return value, (silent - 0.3, spikes - 0.25)
 
 
+def silent(x: Array) -> Result:
+    """A network that fires or is silent: the constraint jumps, and near the edge luck decides.
+
+    The first six coordinates have to be near 0.7, by 0.15 in the mean, as those of six random
+    networks of a hundred are. The error is least at 0.4, but a silent network's is that of chance,
+    0.9. The constraint is the share of silent samples above 0.05: next to none of a network that
+    fires, most of one that is silent. The same network has the same luck.
+    """
+    distance = float(np.abs(x[:6] - 0.7).mean())
+    luck = math.modf(1e5 * abs(math.sin(float(x @ np.arange(1, len(x) + 1)))))[0]
+    if luck < 1.0 / (1.0 + math.exp((distance - 0.15) / 0.02)):
+        return float(((x - 0.4) ** 2).mean()), (0.02 * luck - 0.05,)
+    return 0.9, (0.6 + 0.35 * (1.0 - math.exp(-5.0 * distance)),)
+
+
 MIXED_SPACE: dict[str, BaseDistribution] = {
     **{f"x{i}": FloatDistribution(0.0, 1.0) for i in range(1, 6)},
     "rate": FloatDistribution(1e-4, 1.0, log=True),
@@ -267,6 +283,7 @@ PROBLEMS: dict[str, Problem] = {
         _floats("ackley10", [(-5, 10)] * 10, ackley, 200, 20, 0.0),
         _floats("ackley10_noisy", [(-5, 10)] * 10, ackley, 200, 20, 0.0, noise_sd=0.5),
         Problem("mixed12", MIXED_SPACE, mixed, 150, 13, 0.0),
+        _floats("silent12", [(0, 1)] * 12, silent, 150, 13),
         _floats("keane30", [(0, 10)] * 30, keane, 500, 60, -0.818056),
     ]
 }

@@ -112,7 +112,10 @@ def perturbation_mask(
     n_perturbed: int = PERTURBED_DIMS,
     is_spread: bool = False,
 ) -> npt.NDArray[np.bool_]:
-    """Each coordinate with probability min(1, n_perturbed / d), and at least one. (n, n_dims)."""
+    """Each coordinate with probability min(1, n_perturbed / d), and at least one. (n, n_dims).
+
+    is_spread: as in `draw_candidates`.
+    """
     n_expected = np.full((n, 1), min(n_perturbed, n_dims))
     if is_spread:
         n_expected = np.where(

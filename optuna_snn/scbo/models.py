@@ -43,7 +43,7 @@ one that is certain looks noisy as well, though less."""
 MAX_CENTERS = 5
 """Feasible trials, the best by what was observed, that the centre is chosen from. More are no
 better under noise, and worse without: a rough function looks noisy to a model."""
-MAX_LUCKY = 100
+MAX_CENTERS_UNDER_LUCK = 100
 """The same, before those that were feasible by luck are left out."""
 ENOUGH = 1.0
 """Slack of a warped constraint beyond which a centre is no better for more."""
@@ -63,14 +63,15 @@ def fit_models(
     """
     local = nearest(space, known, options.max_local_points, options.max_valued_points)
     y, c = transform_objective(known.y[local], options.objective), known.c[local]
-    warped = warp_constraints(c, options.is_scaled, options.is_gap_closed)
+    is_gap_scaled = options.is_gap_closed and options.is_gap_scaled
+    warped = warp_constraints(c, options.is_scaled, options.is_gap_closed, is_gap_scaled)
     outputs = np.concatenate([y[:, None], warped], axis=1)
-    is_lucky = jumps(c) & options.is_gap_closed
-    noise_floor = np.append(0.0, np.where(is_lucky, JUMP_NOISE, 0.0))
+    has_jump = jumps(c) & options.is_gap_closed
+    noise_floor = np.append(0.0, np.where(has_jump, JUMP_NOISE, 0.0))
     features = space.features(known.x[local])
     error_sd = None
     if known.c_sd is not None and options.is_error_known:
-        warped_error = warped_sd(c, known.c_sd[local], options.is_scaled, options.is_gap_closed)
+        warped_error = warped_sd(c, known.c_sd[local], options.is_scaled, is_gap_scaled)
         error_sd = np.concatenate([np.zeros((len(y), 1)), warped_error], axis=1)
     data = surrogate.make_data(
         features, outputs, space.feature_dims, space.n_dims, device, noise_floor, error_sd
@@ -132,7 +133,7 @@ def choose_center(
     is_lucky = posterior.hyper.log_noise[1:].exp().cpu().numpy() > LUCKY
     is_valued = not np.isnan(known.y[rows]).any()
     if is_valued:
-        n_most = MAX_LUCKY if is_lucky.any() else MAX_CENTERS
+        n_most = MAX_CENTERS_UNDER_LUCK if is_lucky.any() else MAX_CENTERS
         rows = rows[np.argsort(-known.y[rows], kind="stable")[:n_most]]
     features = torch.as_tensor(space.features(known.x[rows]), device=posterior.device)
     mean = posterior.mean_and_sd(features)[0].cpu().numpy()

@@ -30,14 +30,15 @@ def first_allowed(
 
 
 def unused(space: SearchSpace, known: Observations, x: Array) -> Array:
-    """The snapped points x (r, d) that are neither tried nor pending, each once.
+    """The snapped points x (r, d) that are neither tried nor pending, each once, in their order.
 
     All of them where a dimension is continuous: there points do not meet by chance.
     """
     if not space.is_discrete.all():
         return x
     taken = {point.tobytes() for point in np.concatenate([known.tried, known.pending])}
-    different = np.unique(x, axis=0)
+    _, first = np.unique(x, axis=0, return_index=True)
+    different = x[np.sort(first)]
     return different[[point.tobytes() not in taken for point in different]]
 
 

@@ -22,8 +22,10 @@ class Options:
     is_scaled: bool = True
     """Whether each constraint is divided by its typical size before bilog. Not in the paper."""
     is_gap_closed: bool = True
-    """Whether the jump of a constraint that jumps is taken out, its sides are scaled to the same
-    mean, and its process has a least noise. Not in the paper."""
+    """Whether the jump of a constraint that jumps is taken out, and its process has a least noise.
+    Not in the paper."""
+    is_gap_scaled: bool = True
+    """Whether the two sides of a jump that is taken out are scaled to the same mean."""
     is_error_known: bool = True
     """Whether a constraint's process knows of the error that its values were told with (a share of
     few samples), beside the noise that it finds itself. Not in the paper."""
@@ -74,8 +76,9 @@ class Options:
     in steps. There are none in the paper."""
     max_local_points: int = 400
     """Trials, the nearest to the centre, that the models are conditioned on; all in the paper."""
-    max_valued_points: int = 400
-    """Of these, at most so many with an objective value; what lies farther is left out."""
+    max_valued_points: int | None = None
+    """Of these, at most so many with an objective value; what lies farther is left out. None is no
+    limit."""
     max_parallel_points: int = 100
     """The same where several workers search, if it is less."""
     n_noise_sds: float = 3.0
@@ -109,6 +112,8 @@ class Options:
             "max_parallel_points",
         ):
             value = getattr(self, name)
+            if name == "max_valued_points" and value is None:
+                continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
 
@@ -122,13 +127,16 @@ class Options:
         """
         if n_workers == 1:
             return self
+        n_valued = self.max_parallel_points
+        if self.max_valued_points is not None:
+            n_valued = min(n_valued, self.max_valued_points)
         is_drawn = rng.random() < self.parallel_all_share
         is_all = self.refinement == "perturbed" and (is_drawn or is_seeking)
         return replace(
             self,
             refinement="all" if is_all else self.refinement,
             n_draws=max(self.n_draws, self.n_parallel_draws),
-            max_valued_points=min(self.max_valued_points, self.max_parallel_points),
+            max_valued_points=n_valued,
         )
 
 

@@ -86,7 +86,7 @@ class PointPath:
 
     A climb asks for one point at a time, where the overhead of tensors would outweigh the work.
     Both are in units of the outputs' standard deviation, and so of the outputs' signs. The waves
-    are rounded to single precision, an error of about 1e-6.
+    are rounded to single precision, an error of about 1e-6, more for the shortest lengthscales.
     """
 
     def __init__(self, path: Path, outputs: Sequence[int]) -> None:
@@ -181,14 +181,18 @@ def draw_path(
 def _at_rows(Z: Tensor, directions: Tensor, phases: Tensor, amplitudes: Tensor) -> Tensor:
     """Prior draws at scaled rows (n, p): (S, n).
 
-    The waves are in single precision: an error of about 1e-6, where the least noise is of 1e-3.
+    The waves are in single precision: an error of about 1e-6, for the shortest lengthscales 1e-5,
+    where the least noise is of 1e-3.
     """
     waves = _cosines(torch.addmm(phases, Z, directions).float())
     return (amplitudes.float() @ waves.mT).double()
 
 
 def _cosines(angles: Tensor) -> Tensor:
-    """Cosines in place. In single precision on a CPU by NumPy, which takes a third of the time."""
+    """Cosines of angles made by the caller, in place.
+
+    In single precision on a CPU by NumPy, which takes a third of the time.
+    """
     if angles.device.type == "cpu" and angles.dtype == torch.float32:
         np.cos(angles.numpy(), out=angles.numpy())
         return angles

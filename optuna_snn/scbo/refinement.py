@@ -33,7 +33,8 @@ MARGIN = 1e-6
 N_ITERATIONS = 30
 """Most steps of one climb along gradients."""
 TOLERANCE = 1e-6
-"""Of the objective's standard deviation, at which a climb ends: what rounding leaves certain."""
+"""Of SLSQP, in units of the objective's standard deviation (for the goal of feasibility, of the
+logarithm of its probability): what the waves' rounding leaves certain."""
 N_ROUNDS = 2
 """Most turns between gradients and discrete neighbours."""
 

@@ -154,8 +154,8 @@ def suggest(
     else:
         others = np.empty((0, part.n_dims))
         if options.is_each_choice_refined and center is not None and part.is_categorical.any():
-            n_most = options.max_local_points, options.max_valued_points
-            local = part.project(known.x[nearest(space, known, *n_most)])
+            rows = nearest(space, known, options.max_local_points, options.max_valued_points)
+            local = part.project(known.x[rows])
             others = _other_choices(path, part, local, center, length_init, rng, goal, options)
         ranked = _ranked(path, part, box, candidates, others, center, rng, goal, options)
     x = first_allowed(part, here, ranked, rng)
@@ -174,21 +174,19 @@ def _ranked(
     goal: Goal,
     options: Options,
 ) -> Array:
-    """All candidates, the best on the draws first; before them others, and what is refined.
+    """The best candidates, what they are refined to and others, the best on the draws first.
 
-    The refined are no worse than their starts, which are the best of the candidates.
+    Then the other candidates, in the order of screening.
     """
     order, active = screen(path.to(path.X.device, torch.float32), space, candidates, goal)
-    best = candidates[order]
-    if options.refinement == "none":
-        finalists = np.concatenate([others, best[:N_STARTS]])
-    else:
+    starts, rest = np.split(candidates[order], [N_STARTS])
+    finalists = np.concatenate([others, starts])
+    if options.refinement != "none":
         kept = center if options.refinement == "perturbed" else None
-        starts = best[:N_STARTS]
         refined = refine(path, space, box, starts, rng, active, goal, options.is_relaxed, kept)
-        finalists = np.concatenate([others, refined])
+        finalists = np.concatenate([finalists, refined])
     finalists = finalists[merit_order(evaluate(path, space, finalists, goal))]
-    return np.concatenate([finalists, best])
+    return np.concatenate([finalists, rest])
 
 
 def _untried(
@@ -249,7 +247,7 @@ def _candidates(
 ) -> Array:
     per_dim = options.candidates_per_dim
     n = min(25 * per_dim, max(10 * per_dim, per_dim * space.n_dims))
-    candidates = draw_candidates(space, center, box, n, rng, *moves)
+    candidates = draw_candidates(space, center, box, n, rng, moves.n_perturbed, moves.is_spread)
     if center is None:
         return candidates
     return np.concatenate([candidates, neighbours(space, center, rng)])

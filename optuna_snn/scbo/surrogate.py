@@ -15,8 +15,8 @@ Symbols
     K      k(X, X) on observed rows, identity elsewhere, plus s2 + E on the diagonal  (B, n, n)
 
 Kernel: Matern-5/2 with automatic relevance determination and unit variance. Row masks are exact:
-an unobserved row is an independent unit variable, which adds nothing to the likelihood or to any
-prediction. `fitting` finds the hyperparameters.
+an unobserved row is an independent unit variable, which adds nothing to any prediction. `fitting`
+finds the hyperparameters.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 LinAlgError = torch.linalg.LinAlgError  # type: ignore[attr-defined]
-"""torch's error of a failed factorisation."""
+"""Of a failed factorisation: torch's error, also where LAPACK says so."""
 
 _logger = logging.getLogger(__name__)
 
@@ -55,12 +55,6 @@ class Data(NamedTuple):
     """Least noise variance of each output, in units of the standardised output (B,)."""
     E: Tensor
     """Known variance of each observation's error, in the same units, beside the noise (B, n)."""
-
-    def keep_observed(self, K: Tensor) -> Tensor:
-        """K (B, n, n) in place, with 0 between rows one of which was not observed."""
-        if bool((self.M == 1.0).all()):
-            return K
-        return K.mul_(self.M[:, :, None]).mul_(self.M[:, None, :])
 
 
 class Hyperparameters(NamedTuple):
@@ -174,19 +168,6 @@ def first_rows(data: Data, n: int) -> Data:
     return data._replace(X=data.X[:n], Y=data.Y[:, :n], M=data.M[:, :n], E=data.E[:, :n])
 
 
-def solve(data: Data, hyper: Hyperparameters, kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Factor of K, K^-1 (Y - mean), and (Y - mean)' K^-1 (Y - mean).
-
-    kernel: k(X, X), which becomes K.
-    """
-    diagonal = 1.0 + (hyper.log_noise.exp()[:, None] + data.E) * data.M
-    kernel.diagonal(dim1=1, dim2=2).copy_(diagonal)
-    factor = factorise(kernel)
-    residual = (data.Y - hyper.mean[:, None]) * data.M
-    a = torch.cholesky_solve(residual[:, :, None], factor)[..., 0]
-    return factor, a, (residual * a).sum(-1)
-
-
 def factorise(K: Tensor) -> Tensor:
     """Lower Cholesky factors of (B, n, n), with growing jitter where a matrix needs it.
 
@@ -212,6 +193,10 @@ def condition(data: Data, hyper: Hyperparameters) -> Posterior:
     """Condition processes of known hyperparameters on data; their noise is at least the floor."""
     hyper = hyper._replace(log_noise=torch.maximum(hyper.log_noise, data.noise_floor.log()))
     Z = data.X / hyper.log_lengthscale.exp()[:, data.feature_dims][:, None, :]
-    kernel = data.keep_observed(matern52(square_distance(Z, Z)))
-    factor, a, _ = solve(data, hyper, kernel)
-    return Posterior(data, hyper, factor, a)
+    K = matern52(square_distance(Z, Z)) * data.M[:, :, None] * data.M[:, None, :]
+    diagonal = 1.0 + (hyper.log_noise.exp()[:, None] + data.E) * data.M
+    K.diagonal(dim1=1, dim2=2).copy_(diagonal)
+    factor = factorise(K)
+    residual = (data.Y - hyper.mean[:, None]) * data.M
+    weights = torch.cholesky_solve(residual[:, :, None], factor)[..., 0]
+    return Posterior(data, hyper, factor, weights)

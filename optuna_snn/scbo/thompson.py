@@ -55,7 +55,7 @@ LEAST_SD = 0.03
 """Standard deviation of a drawn constraint, in the model's units, added to that of the draws: what
 the model is sure of may still be wrong by a little."""
 N_PILOT = 128
-"""Candidates drawn on all outputs first, to learn which constraints matter."""
+"""Candidates drawn on all outputs first: they tell which constraints matter, and set a limit."""
 N_STARTS = 3
 """Candidates, the best ones, that are refined: screening ranks at least as many exactly."""
 ROUNDING = 1e-4

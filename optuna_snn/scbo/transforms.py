@@ -12,7 +12,11 @@ Departures from the paper, each a choice of `options`:
 3. Where a constraint jumps, the jump is taken out. A network that is stopped has most of its
    samples silent, one that is not stopped next to none: nothing lies between, and which of the
    two happens is partly luck. Left in, the gap outweighs what the violations tell of each other,
-   which is how far away from silence each network was.
+   which is how far away from silence each network was. And each side is scaled by its own mean:
+   what holds is all but equal, and what fails is most of what is known, so that otherwise the
+   threshold lies at the edge of all values, and next to no point is ever predicted to hold.
+   Known errors are not magnified with the differences within a side: however little one feasible
+   share differs from another, both are far from the jump.
 """
 
 from __future__ import annotations
@@ -46,7 +50,9 @@ def typical_size(c: Array) -> float:
     return size if size > 0.0 else largest
 
 
-def warp_constraints(c: Array, is_scaled: bool = True, is_gap_closed: bool = True) -> Array:
+def warp_constraints(
+    c: Array, is_scaled: bool = True, is_gap_closed: bool = True, is_gap_scaled: bool = True
+) -> Array:
     """Scale each column by its typical size, bilog, and close its gap (departures 2 and 3).
 
     c: (n, m), NaN where a trial lacks the constraint (stays NaN); infinities become the largest
@@ -55,23 +61,23 @@ def warp_constraints(c: Array, is_scaled: bool = True, is_gap_closed: bool = Tru
     warped = np.empty_like(c)
     for j in range(c.shape[1]):
         column = _column(c[:, j], is_scaled)
-        warped[:, j] = close_gap(column) if is_gap_closed else column
+        warped[:, j] = close_gap(column, is_gap_scaled) if is_gap_closed else column
     # A tiny value divided by a large scale becomes 0, and infeasible must not become feasible.
     return np.where((warped == 0.0) & (c != 0.0), np.copysign(np.finfo(float).tiny, c), warped)
 
 
-def warped_sd(c: Array, sd: Array, is_scaled: bool = True, is_gap_closed: bool = True) -> Array:
-    """Standard deviation of warped constraints, from that of the constraints; each (n, m).
+def warped_sd(c: Array, sd: Array, is_scaled: bool = True, is_gap_scaled: bool = True) -> Array:
+    """Standard deviation that warped constraints are taken to have, from their own; each (n, m).
 
     By the slope of the warp, 1 / (size + |c|) with the column's typical size; NaN stays. Where a
-    gap is closed the sides' means come to lie 2 apart, and the errors are scaled as their distance
-    is. More than MAX_WARPED_SD is as good as not observed.
+    gap is closed and its sides are scaled, their means come to lie 2 apart, and the errors are
+    scaled as their distance is. More than MAX_WARPED_SD is as good as not observed.
     """
     warped = np.empty_like(c)
     for j in range(c.shape[1]):
         size = typical_size(c[:, j]) if is_scaled else 1.0
         column = _column(c[:, j], is_scaled)
-        has_gap = is_gap_closed and gap_of(column) is not None
+        has_gap = is_gap_scaled and gap_of(column) is not None
         distance = column[column > 0.0].mean() - column[column <= 0.0].mean() if has_gap else 2.0
         with np.errstate(over="ignore"):
             warped[:, j] = sd[:, j] / (size + np.abs(c[:, j])) * 2.0 / distance
@@ -110,7 +116,7 @@ def gap_of(warped: Array) -> tuple[float, float, float] | None:
     return (low, high, spread) if is_gap else None
 
 
-def close_gap(warped: Array) -> Array:
+def close_gap(warped: Array, is_scaled: bool = True) -> Array:
     """Move both sides of a gap to half a standard deviation from 0, and scale their means to +-1.
 
     No change where there is no gap. (n,).
@@ -121,8 +127,9 @@ def close_gap(warped: Array) -> Array:
     low, high, spread = gap
     above, below = warped - high + 0.5 * spread, warped - low - 0.5 * spread
     is_violated, holds = warped > 0.0, warped <= 0.0
-    above /= float(above[is_violated].mean())
-    below /= -float(below[holds].mean())
+    if is_scaled:
+        above /= float(above[is_violated].mean())
+        below /= -float(below[holds].mean())
     return np.where(is_violated, above, below)
 
 

@@ -65,6 +65,7 @@ def test_all_the_choices_of_the_paper_work_together() -> None:
         objective="ranks",
         is_scaled=False,
         is_gap_closed=False,
+        is_gap_scaled=False,
         prior="flat",
         box="lengthscales",
         center="observed",
@@ -87,6 +88,7 @@ def test_all_the_choices_of_the_paper_work_together() -> None:
 WITHOUT_EFFECT = {
     "untried_choice_share",
     "is_gap_closed",
+    "is_gap_scaled",
     "n_noisy_perturbed",
     "n_seeking_perturbed",
     "has_restart_design",

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from optuna_snn.scbo import surrogate
-from optuna_snn.scbo.candidates import all_points
+from optuna_snn.scbo.candidates import Box, all_points
 from optuna_snn.scbo.observations import Observations
+from optuna_snn.scbo.options import Options
+from optuna_snn.scbo.paths import Path
 from optuna_snn.scbo.space import Categorical, Numeric, SearchSpace
 from optuna_snn.scbo.suggest import Suggestion, suggest
 from tests.helpers import MIXED, cube
@@ -61,6 +63,41 @@ def test_the_point_climbs_towards_the_constrained_optimum() -> None:
         shares.append(feasible[6:].mean())
     # Points on the boundary itself: about half of them lie beyond it.
     assert np.mean(shares) > 0.3
+
+
+GRID = SearchSpace((Numeric(0, 9, step=1.0), Numeric(0, 9, step=1.0), Categorical(3)))
+
+
+def test_where_all_that_was_refined_is_taken_the_best_candidate_is_next_and_no_worse_choice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Two integers and a choice: the first choice is far better, and best at (5, 5).
+    points = all_points(GRID)
+    value = -np.abs(points[:, :2] - points[55 * 3, :2]).sum(axis=1) - 5.0 * (points[:, 2] > 0.4)
+    rows = np.random.default_rng(0).permutation(len(points))[:80]
+    best = rows[np.argmax(value[rows])]
+    known = observations(GRID, n=len(rows), n_constraints=0)
+    known = changed(
+        known, x=points[rows], y=value[rows], tried=points[rows], center=points[best],
+        may_center=np.ones(len(rows), dtype=bool),
+    )  # fmt: skip
+
+    unused = np.setdiff1d(np.arange(len(points)), rows)
+    of_other_choice = points[unused[points[unused, 2] > 0.4]]
+
+    def refine(
+        path: Path, space: SearchSpace, box: Box, starts: np.ndarray, *_: object
+    ) -> np.ndarray:
+        is_other = (starts[:, 2] != points[best, 2]).any()
+        end = of_other_choice[0] if is_other else points[best]
+        return np.repeat(end[None], len(starts), axis=0)
+
+    monkeypatch.setattr("optuna_snn.scbo.suggest.refine", refine)
+    for seed in range(5):
+        options = Options(untried_choice_share=0.0)
+        stream = np.random.default_rng(seed)
+        x = suggest(GRID, known, 0.4, LENGTH_INIT, stream, CPU, options=options).x
+        assert x[2] == points[best, 2]
 
 
 EMPTY = {

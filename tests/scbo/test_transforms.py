@@ -247,7 +247,7 @@ def test_known_errors_are_scaled_as_the_sides_of_a_jump_are() -> None:
     c, sd = JUMP[:, None], np.full((len(JUMP), 1), 0.1)
     size = np.median(np.abs(JUMP[JUMP != 0]))
     left_open = 0.1 / (size + np.abs(JUMP))
-    assert warped_sd(c, sd, is_gap_closed=False)[:, 0] == pytest.approx(left_open)
+    assert warped_sd(c, sd, is_gap_scaled=False)[:, 0] == pytest.approx(left_open)
     before = warp_constraints(c, is_gap_closed=False)[:, 0]
     distance = before[JUMP > 0].mean() - before[JUMP <= 0].mean()
     assert warped_sd(c, sd)[:, 0] == pytest.approx(left_open * 2 / distance)
