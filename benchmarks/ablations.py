@@ -76,7 +76,15 @@ SAMPLER_SWITCHES: Mapping[str, Mapping[str, Any]] = {
 }
 """Name -> arguments of the sampler that differ from the default."""
 
-DEFAULT_PROBLEMS = ("pressure4", "welded4", "speed7", "ackley10", "ackley10_noisy", "mixed12")
+DEFAULT_PROBLEMS = (
+    "pressure4",
+    "welded4",
+    "speed7",
+    "ackley10",
+    "ackley10_noisy",
+    "mixed12",
+    "silent12",
+)
 
 
 def make_sampler(switch: str, problem: Problem, seed: int) -> Any:

@@ -37,9 +37,6 @@ MAX_FITTED_POINTS = 200
 COLD_ITERATIONS, WARM_ITERATIONS = 60, 20
 NOISY = 0.01
 """Noise variance beyond which an objective counts as noisy, in units of its own variance."""
-LUCKY = 0.1
-"""Noise variance beyond which a constraint counts as a matter of luck, in the same units. A rough
-one that is certain looks noisy as well, though less."""
 MAX_CENTERS = 5
 """Feasible trials, the best by what was observed, that the centre is chosen from. More are no
 better under noise, and worse without: a rough function looks noisy to a model."""
@@ -124,13 +121,14 @@ def choose_center(
     By the objective; where that is not known of all, by the sum of the constraints, in which slack
     counts up to ENOUGH. None where no row may be the centre.
 
-    Where a constraint is a matter of luck, a feasible row may be a lucky one, around which nothing
-    else is feasible: only those count whose posterior means of such constraints violate the least.
+    Where a constraint jumps, a feasible row may be a lucky one, around which nothing else is
+    feasible: only those count whose posterior means of such constraints violate the least. Not so
+    where the fit finds noise: a rough constraint that is certain looks noisy as well.
     """
     rows = np.flatnonzero(known.may_center)
     if len(rows) == 0:
         return None
-    is_lucky = posterior.hyper.log_noise[1:].exp().cpu().numpy() > LUCKY
+    is_lucky = posterior.data.noise_floor[1:].cpu().numpy() > 0.0
     is_valued = not np.isnan(known.y[rows]).any()
     if is_valued:
         n_most = MAX_CENTERS_UNDER_LUCK if is_lucky.any() else MAX_CENTERS

@@ -7,8 +7,8 @@ from each process, and take the best feasible point of the draws within the regi
 Departures from the paper, beside those of the steps:
 
 1. The centre is the best feasible trial by the posterior mean, not by what was observed: of noisy
-   results the best observed is the luckiest. And where a constraint is a matter of luck, a trial
-   that was feasible by luck lies among infeasible ones.
+   results the best observed is the luckiest. And where a constraint jumps, a trial that was
+   feasible by luck lies among infeasible ones.
 2. The box is never so small that the objective changes by less than three standard deviations of
    its noise within it. Under noise the best result is a lucky one, which seldom is beaten: the box
    would collapse.
