@@ -25,6 +25,7 @@ from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import Options
 from optuna_snn.scbo.space import Array, SearchSpace
 from optuna_snn.scbo.transforms import (
+    is_split,
     jumps,
     transform_objective,
     warp_constraints,
@@ -121,14 +122,16 @@ def choose_center(
     By the objective; where that is not known of all, by the sum of the constraints, in which slack
     counts up to ENOUGH. None where no row may be the centre.
 
-    Where a constraint jumps, a feasible row may be a lucky one, around which nothing else is
-    feasible: only those count whose posterior means of such constraints violate the least. Not so
-    where the fit finds noise: a rough constraint that is certain looks noisy as well.
+    Where a constraint jumps between two narrow sides, a feasible row may be a lucky one, around
+    which nothing else is feasible: only those count whose posterior means of such constraints
+    violate the least. Not so where the fit finds noise: a rough constraint that is certain looks
+    noisy as well.
     """
     rows = np.flatnonzero(known.may_center)
     if len(rows) == 0:
         return None
     is_lucky = posterior.data.noise_floor[1:].cpu().numpy() > 0.0
+    is_lucky &= is_split(known.c)
     is_valued = not np.isnan(known.y[rows]).any()
     if is_valued:
         n_most = MAX_CENTERS_UNDER_LUCK if is_lucky.any() else MAX_CENTERS

@@ -25,7 +25,8 @@ class Options:
     """Whether the jump of a constraint that jumps is taken out, and its process has a least noise.
     Not in the paper."""
     is_gap_scaled: bool = True
-    """Whether the two sides of a jump that is taken out are scaled to the same mean."""
+    """Whether the two sides of a jump that is taken out are scaled to means of 1 and -1, if both
+    are narrow beside it."""
     is_error_known: bool = True
     """Whether a constraint's process knows of the error that its values were told with (a share of
     few samples), beside the noise that it finds itself. Not in the paper."""

@@ -12,7 +12,8 @@ Departures from the paper, each a choice of `options`:
 3. Where a constraint jumps, the jump is taken out. A network that is stopped has most of its
    samples silent, one that is not stopped next to none: nothing lies between, and which of the
    two happens is partly luck. Left in, the gap outweighs what the violations tell of each other,
-   which is how far away from silence each network was. And each side is scaled by its own mean:
+   which is how far away from silence each network was. And each of two narrow sides is scaled by
+   its own mean:
    what holds is all but equal, and what fails is most of what is known, so that otherwise the
    threshold lies at the edge of all values, and next to no point is ever predicted to hold.
    Known errors are not magnified with the differences within a side: however little one feasible
@@ -21,7 +22,7 @@ Departures from the paper, each a choice of `options`:
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -70,14 +71,15 @@ def warped_sd(c: Array, sd: Array, is_scaled: bool = True, is_gap_scaled: bool =
     """Standard deviation that warped constraints are taken to have, from their own; each (n, m).
 
     By the slope of the warp, 1 / (size + |c|) with the column's typical size; NaN stays. Where a
-    gap is closed and its sides are scaled, their means come to lie 2 apart, and the errors are
+    gap is closed and its two sides are scaled, their means come to lie 2 apart, and the errors are
     scaled as their distance is. More than MAX_WARPED_SD is as good as not observed.
     """
     warped = np.empty_like(c)
     for j in range(c.shape[1]):
         size = typical_size(c[:, j]) if is_scaled else 1.0
         column = _column(c[:, j], is_scaled)
-        has_gap = is_gap_scaled and gap_of(column) is not None
+        gap = gap_of(column) if is_gap_scaled else None
+        has_gap = gap is not None and gap.is_split
         distance = column[column > 0.0].mean() - column[column <= 0.0].mean() if has_gap else 2.0
         with np.errstate(over="ignore"):
             warped[:, j] = sd[:, j] / (size + np.abs(c[:, j])) * 2.0 / distance
@@ -101,8 +103,27 @@ def jumps(c: Array) -> npt.NDArray[np.bool_]:
     return np.array([gap_of(_scaled_bilog(column)) is not None for column in c.T], dtype=bool)
 
 
-def gap_of(warped: Array) -> tuple[float, float, float] | None:
-    """The gap around 0 in one constraint's values (n,): its ends and the spread above it.
+def is_split(c: Array) -> npt.NDArray[np.bool_]:
+    """Which columns of the constraints c (n, m) jump from one narrow side to another. (m,)."""
+    gaps = [gap_of(_scaled_bilog(column)) for column in c.T]
+    return np.array([gap is not None and gap.is_split for gap in gaps], dtype=bool)
+
+
+class Gap(NamedTuple):
+    """A gap around 0 in one constraint's values."""
+
+    low: float
+    """Its lower end, at most 0."""
+    high: float
+    """Its upper end."""
+    spread: float
+    """Standard deviation of the values above it."""
+    is_split: bool
+    """Whether it is GAP_RATIO times as wide as the standard deviation of those below as well."""
+
+
+def gap_of(warped: Array) -> Gap | None:
+    """The gap around 0 in one constraint's values (n,).
 
     None where there is none: it has to be GAP_RATIO times as wide as the violations' standard
     deviation, of at least MIN_VIOLATIONS of them, and to have something on its other side.
@@ -113,21 +134,23 @@ def gap_of(warped: Array) -> tuple[float, float, float] | None:
     low, high, spread = float(held.max()), float(violated.min()), float(violated.std())
     # The standard deviation of equal values is their rounding.
     is_gap = spread > ROUNDING * high and high - low > GAP_RATIO * spread
-    return (low, high, spread) if is_gap else None
+    if not is_gap:
+        return None
+    return Gap(low, high, spread, is_split=high - low > GAP_RATIO * float(held.std()))
 
 
 def close_gap(warped: Array, is_scaled: bool = True) -> Array:
-    """Move both sides of a gap to half a standard deviation from 0, and scale their means to +-1.
+    """Move both sides of a gap to half a standard deviation from 0; else no change. (n,).
 
-    No change where there is no gap. (n,).
+    is_scaled: whether the means of two narrow sides are scaled to +-1.
     """
     gap = gap_of(warped)
     if gap is None:
         return warped
-    low, high, spread = gap
-    above, below = warped - high + 0.5 * spread, warped - low - 0.5 * spread
+    above = warped - gap.high + 0.5 * gap.spread
+    below = warped - gap.low - 0.5 * gap.spread
     is_violated, holds = warped > 0.0, warped <= 0.0
-    if is_scaled:
+    if is_scaled and gap.is_split:
         above /= float(above[is_violated].mean())
         below /= -float(below[holds].mean())
     return np.where(is_violated, above, below)

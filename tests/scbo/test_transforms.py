@@ -12,6 +12,7 @@ from optuna_snn.scbo.transforms import (
     Objective,
     bilog,
     compress_bad_tail,
+    is_split,
     jumps,
     normal_scores,
     transform_objective,
@@ -241,6 +242,18 @@ def test_the_sides_of_a_jump_weigh_alike_however_many_hold(unit: float, n_held: 
     warped = warp_constraints(c[:, None])[:, 0]
     assert warped[c > 0].mean() == pytest.approx(1.0)
     assert warped[c <= 0].mean() == pytest.approx(-1.0)
+
+
+def test_the_sides_of_a_jump_are_not_scaled_where_what_holds_is_wide() -> None:
+    # As of a product of many numbers: nearly all are the same violation, the others vary much.
+    held, violated = -np.exp(np.linspace(0, 5, 20)), 0.7 + 0.01 * np.linspace(0, 1, 60)
+    wide, narrow = np.concatenate([held, violated]), np.concatenate([0.001 * held - 1, violated])
+    c = np.stack([wide, narrow], axis=1)
+    assert jumps(c).tolist() == [True, True]
+    assert is_split(c).tolist() == [False, True]
+    warped, unscaled = warp_constraints(c), warp_constraints(c, is_gap_scaled=False)
+    assert (warped[:, 0] == unscaled[:, 0]).all()
+    assert (warped[:, 1] != unscaled[:, 1]).any()
 
 
 def test_known_errors_are_scaled_as_the_sides_of_a_jump_are() -> None:
