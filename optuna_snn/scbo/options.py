@@ -112,11 +112,12 @@ class Options:
             "max_valued_points",
             "max_parallel_points",
         ):
-            value = getattr(self, name)
-            if name == "max_valued_points" and value is None:
+            value, may_be_none = getattr(self, name), name == "max_valued_points"
+            if value is None and may_be_none:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+                wanted = "an integer of at least 1" + " or None" * may_be_none
+                raise ValueError(f"{name} must be {wanted}, got {value!r}.")
 
     def for_workers(self, n_workers: int, is_seeking: bool, rng: np.random.Generator) -> Options:
         """The choices of one ask where n_workers search together; for one, these.
