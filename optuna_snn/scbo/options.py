@@ -12,6 +12,9 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+MANY_WORKERS = 8
+"""Workers from which on a search has so few rounds that it takes more caution."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -42,7 +45,7 @@ class Options:
     """Draws of each constraint that a candidate has to satisfy, and of the objective that are
     averaged; 1 in the paper."""
     n_parallel_draws: int = 6
-    """The same where several workers search, if it is more: the fewer the rounds, the more a
+    """The same where MANY_WORKERS or more search, if it is more: the fewer the rounds, the more a
     round of infeasible results costs."""
     n_seeking_draws: int = 20
     """Draws of the probability of feasibility, the goal while no objective value is known."""
@@ -125,10 +128,14 @@ class Options:
         The results of many workers come in few rounds. Points refined in a few coordinates each go
         too short a way; refined in all, on a function of many hills, they end on the nearest. So
         both kinds are asked for at once, unless a first feasible point is sought (is_seeking);
-        fewer points, near ones, teach the models; and a point has to hold on more draws.
+        fewer points, near ones, teach the models; and of MANY_WORKERS, or more, a point has to
+        hold on more draws.
         """
         if n_workers == 1:
             return self
+        n_draws = self.n_draws
+        if n_workers >= MANY_WORKERS:
+            n_draws = max(n_draws, self.n_parallel_draws)
         n_valued = self.max_parallel_points
         if self.max_valued_points is not None:
             n_valued = min(n_valued, self.max_valued_points)
@@ -137,7 +144,7 @@ class Options:
         return replace(
             self,
             refinement="all" if is_all else self.refinement,
-            n_draws=max(self.n_draws, self.n_parallel_draws),
+            n_draws=n_draws,
             max_valued_points=n_valued,
         )
 

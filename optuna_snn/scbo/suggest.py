@@ -17,7 +17,7 @@ Departures from the paper, beside those of the steps:
    is known: their results come in few rounds, each of which has to go far. For the same reason
    the refinement moves all coordinates in half of the asks of several workers, in all of them
    while no objective value is known, their models see the nearest 100 results with a value, and
-   their points have to hold on more draws.
+   the points of many workers have to hold on more draws.
 4. While no objective value is known the box is the whole cube: a region around the least silent of
    silent networks holds no promise, and what wakes them may lie at the other end of a coordinate.
 5. One ask in ten tries the centre with one other choice, if some were never tried together with

@@ -169,9 +169,9 @@ def test_the_models_of_several_workers_see_fewer_points_that_have_a_value(
 
 @pytest.mark.parametrize(
     ("n_draws", "n_parallel", "n_workers", "n_used"),
-    [(3, 6, 1, 3), (3, 6, 2, 6), (9, 6, 2, 9), (9, 6, 1, 9)],
+    [(3, 6, 1, 3), (3, 6, 7, 3), (3, 6, 8, 6), (9, 6, 8, 9), (9, 6, 1, 9)],
 )
-def test_several_workers_draw_more(
+def test_many_workers_draw_more(
     n_draws: int, n_parallel: int, n_workers: int, n_used: int
 ) -> None:
     options = Options(n_draws=n_draws, n_parallel_draws=n_parallel)
