@@ -47,6 +47,15 @@ ENOUGH = 1.0
 """Slack of a warped constraint beyond which a centre is no better for more."""
 
 
+class Moves(NamedTuple):
+    """In how many coordinates candidates differ from the centre."""
+
+    n_perturbed: int
+    """Expected number."""
+    is_spread: bool = False
+    """Whether half of the candidates differ in fewer, down to one."""
+
+
 def fit_models(
     space: SearchSpace,
     known: Observations,
@@ -100,20 +109,6 @@ def nearest(
     return ordered[~is_beyond]
 
 
-def _by_distance(space: SearchSpace, known: Observations, n_most: int) -> npt.NDArray[np.int64]:
-    if known.center is None:
-        return np.arange(len(known.x))[::-1][:n_most]
-    difference = space.features(known.x) - space.features(known.center[None])
-    distance = (difference**2).sum(axis=1)
-    n_kept = min(n_most, len(distance))
-    if n_kept == 0:
-        return np.arange(0)
-    # All at the distance of the last one: of these, the earlier ones are kept.
-    kept = np.flatnonzero(distance <= np.partition(distance, n_kept - 1)[n_kept - 1])
-    ordered: npt.NDArray[np.int64] = kept[np.argsort(distance[kept], kind="stable")]
-    return ordered[:n_kept]
-
-
 def choose_center(
     posterior: surrogate.Posterior, space: SearchSpace, known: Observations
 ) -> int | None:
@@ -143,15 +138,6 @@ def choose_center(
     violation = np.maximum(mean[1:][is_lucky], 0.0).sum(axis=0)
     safe = np.flatnonzero(violation == violation.min())[:MAX_CENTERS]
     return int(rows[safe[np.argmax(mean[0, safe])]])
-
-
-class Moves(NamedTuple):
-    """In how many coordinates candidates differ from the centre."""
-
-    n_perturbed: int
-    """Expected number."""
-    is_spread: bool = False
-    """Whether half of the candidates differ in fewer, down to one."""
 
 
 def coordinates_to_move(
@@ -200,3 +186,17 @@ def probability_of_feasibility(
     mean, sd = posterior.mean_and_sd(features)
     below = torch.special.ndtr(-mean[1:, 0] / sd[1:, 0])
     return float(below.prod())
+
+
+def _by_distance(space: SearchSpace, known: Observations, n_most: int) -> npt.NDArray[np.int64]:
+    if known.center is None:
+        return np.arange(len(known.x))[::-1][:n_most]
+    difference = space.features(known.x) - space.features(known.center[None])
+    distance = (difference**2).sum(axis=1)
+    n_kept = min(n_most, len(distance))
+    if n_kept == 0:
+        return np.arange(0)
+    # All at the distance of the last one: of these, the earlier ones are kept.
+    kept = np.flatnonzero(distance <= np.partition(distance, n_kept - 1)[n_kept - 1])
+    ordered: npt.NDArray[np.int64] = kept[np.argsort(distance[kept], kind="stable")]
+    return ordered[:n_kept]
