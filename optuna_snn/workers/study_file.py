@@ -125,6 +125,8 @@ def _import_file(file: Path) -> ModuleType:
     except Exception as error:  # a user's file may raise anything; all of it means the same here
         del sys.modules[name]
         what = describe_error(error) + _line_of(error, file)
+        if isinstance(error, ImportError) and "relative import" in str(error):
+            what += "; a study file is no part of a package: import what lies beside it by name"
         raise RunError(f"the study file {file} cannot be imported: {what}") from error
     return module
 

@@ -66,6 +66,7 @@ def test_dataclasses_work_in_the_file(toy: Callable[..., Path]) -> None:
     ("code", "words"),
     [
         ("import no_such_package_at_all\n", r"No module named 'no_such_package_at_all' \(line 1"),
+        ("from .mine import x\n", r"relative import .* \(line 1.* beside it by name"),
         ("x = 1\ny = [][0]\n", r"IndexError: list index out of range \(line 2"),
         ("def objective(trial:\n", "SyntaxError"),
         ("x = 1\n", r"defines no function objective\(trial\)"),
