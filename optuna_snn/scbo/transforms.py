@@ -13,9 +13,9 @@ Departures from the paper, each a choice of `options`:
    samples silent, one that is not stopped next to none: nothing lies between, and which of the
    two happens is partly luck. Left in, the gap outweighs what the violations tell of each other,
    which is how far away from silence each network was. And each of two narrow sides is scaled by
-   its own mean:
-   what holds is all but equal, and what fails is most of what is known, so that otherwise the
-   threshold lies at the edge of all values, and next to no point is ever predicted to hold.
+   its own mean: what holds is all but equal, and what fails is most of what is known, so that
+   otherwise the threshold lies at the edge of all values, and next to no point is ever predicted
+   to hold.
    Known errors are not magnified with the differences within a side: however little one feasible
    share differs from another, both are far from the jump.
 """
@@ -100,13 +100,16 @@ def _scaled_bilog(c: Array) -> Array:
 
 def jumps(c: Array) -> npt.NDArray[np.bool_]:
     """Which columns of the constraints c (n, m) have a gap around 0. (m,)."""
-    return np.array([gap_of(_scaled_bilog(column)) is not None for column in c.T], dtype=bool)
+    return np.array([gap is not None for gap in _gaps(c)], dtype=bool)
 
 
 def is_split(c: Array) -> npt.NDArray[np.bool_]:
     """Which columns of the constraints c (n, m) jump from one narrow side to another. (m,)."""
-    gaps = [gap_of(_scaled_bilog(column)) for column in c.T]
-    return np.array([gap is not None and gap.is_split for gap in gaps], dtype=bool)
+    return np.array([gap is not None and gap.is_split for gap in _gaps(c)], dtype=bool)
+
+
+def _gaps(c: Array) -> list[Gap | None]:
+    return [gap_of(_scaled_bilog(column)) for column in c.T]
 
 
 class Gap(NamedTuple):
