@@ -1,4 +1,4 @@
-"""A PostgreSQL server for the tests that need one: started at the first use, once per session.
+"""What all tests share: which are slow, and a PostgreSQL server, started at its first use.
 
 The environment variable OPTUNA_SNN_TEST_POSTGRES points the tests to another server: the URL of a
 role that may create databases.
@@ -8,12 +8,52 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
 
 # optuna_snn.database is imported inside the fixtures: most tests need no server.
+
+
+SLOW_PLACES = [
+    "backends",
+    "benchmarks",
+    "dashboard",
+    "database",
+    "docs/test_code_blocks.py",
+    "launchers",
+    "objectives/slayer/test_checkpoints.py",
+    "objectives/stdp/test_checkpoints.py",
+    "optunahub",
+    "replays",
+    "reports",
+    "retraining",
+    "spikes/test_promise.py",
+    "spikes/test_promise_batches.py",
+    "stdp_engine/test_compiler.py",
+    "visualization/test_odd_studies.py",
+    "workers/storage",
+    "workers/supervisor",
+    "workers/test_one_trial.py",
+    "workers/test_sweep.py",
+    "workers/test_worker.py",
+]
+"""Tests that start processes or servers, draw pages or simulate at length: `make test-quick` leaves
+them out, as it does single tests with the mark."""
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Mark what lies in the slow places."""
+    here = Path(__file__).parent
+    places = [here / place for place in SLOW_PLACES]
+    missing = [str(place) for place in places if not place.exists()]
+    if missing:
+        raise pytest.UsageError(f"SLOW_PLACES names what is not there: {', '.join(missing)}")
+    for item in items:
+        if any(item.path.is_relative_to(place) for place in places):
+            item.add_marker(pytest.mark.slow)
 
 
 class HiddenPassword(str):
