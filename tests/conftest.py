@@ -40,8 +40,8 @@ SLOW_PLACES = [
     "workers/test_sweep.py",
     "workers/test_worker.py",
 ]
-"""Tests that start processes or servers, draw pages or simulate at length: `make test-quick` leaves
-them out, as it does single tests with the mark."""
+"""Tests that start processes or servers, draw pages or simulate at length: `make test-quick`
+leaves them out, as it does single tests with the mark."""
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
