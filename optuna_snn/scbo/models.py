@@ -68,7 +68,7 @@ def fit_models(
 
     Raises LinAlgError if a covariance matrix cannot be factorised.
     """
-    local = nearest(space, known, options.max_local_points, options.max_valued_points)
+    local = local_rows(space, known, options)
     y, c = transform_objective(known.y[local], options.objective), known.c[local]
     is_gap_scaled = options.is_gap_closed and options.is_gap_scaled
     warped = warp_constraints(c, options.is_scaled, options.is_gap_closed, is_gap_scaled)
@@ -94,6 +94,11 @@ def fit_models(
     return surrogate.condition(data, hyper)
 
 
+def local_rows(space: SearchSpace, known: Observations, options: Options) -> npt.NDArray[np.int64]:
+    """Indices of the rows that the models are conditioned on, nearest first."""
+    return nearest(space, known, options.max_local_points, options.max_valued_points)
+
+
 def nearest(
     space: SearchSpace, known: Observations, n_most: int, n_valued: int | None = None
 ) -> npt.NDArray[np.int64]:
@@ -110,7 +115,7 @@ def nearest(
 
 
 def choose_center(
-    posterior: surrogate.Posterior, space: SearchSpace, known: Observations
+    posterior: surrogate.Posterior, space: SearchSpace, known: Observations, options: Options
 ) -> int | None:
     """The row that the posterior mean thinks best, of those that may be the centre.
 
@@ -126,7 +131,8 @@ def choose_center(
     if len(rows) == 0:
         return None
     is_lucky = posterior.data.noise_floor[1:].cpu().numpy() > 0.0
-    is_lucky &= is_split(known.c)
+    if is_lucky.any():
+        is_lucky &= is_split(known.c[local_rows(space, known, options)])
     is_valued = not np.isnan(known.y[rows]).any()
     if is_valued:
         n_most = MAX_CENTERS_UNDER_LUCK if is_lucky.any() else MAX_CENTERS

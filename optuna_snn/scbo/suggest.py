@@ -44,7 +44,7 @@ from optuna_snn.scbo.models import (
     coordinates_to_move,
     fit_models,
     least_length,
-    nearest,
+    local_rows,
     probability_of_feasibility,
     relative_sides,
 )
@@ -120,7 +120,7 @@ def suggest(
     try:
         posterior = fit_models(space, known, device, warm_start, is_refit, options)
         if options.center == "posterior" or is_seeking:
-            row = choose_center(posterior, space, known)
+            row = choose_center(posterior, space, known, options)
         center = here.center if row is None else part.project(known.x[row])
         n_draws = options.n_seeking_draws if is_seeking else options.n_draws
         path = draw_path(posterior, rng, n_draws)
@@ -154,8 +154,7 @@ def suggest(
     else:
         others = np.empty((0, part.n_dims))
         if options.is_each_choice_refined and center is not None and part.is_categorical.any():
-            rows = nearest(space, known, options.max_local_points, options.max_valued_points)
-            local = part.project(known.x[rows])
+            local = part.project(known.x[local_rows(space, known, options)])
             others = _other_choices(path, part, local, center, length_init, rng, goal, options)
         ranked = _ranked(path, part, box, candidates, others, center, rng, goal, options)
     x = first_allowed(part, here, ranked, rng)

@@ -140,7 +140,7 @@ def noisy_ridge(seed: int = 0) -> Observations:
 def test_of_noisy_results_the_luckiest_is_not_the_centre(seed: int) -> None:
     known = noisy_ridge(seed)
     posterior = fitted(cube(1), known)
-    row = choose_center(posterior, cube(1), known)
+    row = choose_center(posterior, cube(1), known, DEFAULT)
     assert np.argmax(known.y) == 36 and known.x[36] == 0.9
     assert row is not None and abs(known.x[row, 0] - 0.3) < 0.2
 
@@ -156,7 +156,7 @@ def test_the_centre_has_the_largest_posterior_mean_of_the_rows_that_may_be_it(
     y = np.where(np.arange(30) == np.argmin(may_center), 50.0, known.y)
     known = changed(known, may_center=may_center, y=y)
     posterior = fitted(space, known)
-    row = choose_center(posterior, space, known)
+    row = choose_center(posterior, space, known, DEFAULT)
     assert row is not None and may_center[row]
     mean = posterior.mean_and_sd(torch.as_tensor(space.features(known.x)))[0][0].numpy()
     rows = sorted(np.flatnonzero(may_center), key=lambda i: -y[i])[:MAX_CENTERS]
@@ -170,7 +170,7 @@ def test_of_many_feasible_trials_only_the_best_observed_may_be_the_centre() -> N
     y = np.arange(n, dtype=float)
     for order in (np.arange(n), np.arange(n)[::-1]):
         all_may = changed(known, y=y[order], may_center=np.ones(n, dtype=bool))
-        row = choose_center(fitted(cube(1), all_may), cube(1), all_may)
+        row = choose_center(fitted(cube(1), all_may), cube(1), all_may, DEFAULT)
         assert row is not None and all_may.y[row] >= n - MAX_CENTERS
 
 
@@ -192,22 +192,43 @@ def test_a_feasible_row_among_infeasible_ones_is_no_centre_where_feasibility_is_
     seed: int,
 ) -> None:
     known = lucky_islands(seed)
-    row = choose_center(fitted(cube(1), known), cube(1), known)
+    row = choose_center(fitted(cube(1), known), cube(1), known, DEFAULT)
     assert known.y[known.may_center].max() == known.y[33]
     assert row is not None and 0.25 < known.x[row, 0] < 0.5
     # Where the constraint is a smooth function, that is what it is there.
     c = known.c.copy()
     c[:, 0] = 0.1 - 3.0 * np.abs(known.x[:, 0] - 0.5)
     smooth = changed(known, c=c, may_center=c[:, 0] <= 0.0)
-    row = choose_center(fitted(cube(1), smooth), cube(1), smooth)
+    row = choose_center(fitted(cube(1), smooth), cube(1), smooth, DEFAULT)
     assert row is not None and known.x[row, 0] > 0.9
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whether_feasibility_is_luck_is_told_by_the_rows_that_the_models_see(seed: int) -> None:
+    near = lucky_islands(seed)
+    # Far from the centre the constraint holds by far more: over all rows it has no narrow sides.
+    x, c = np.zeros((10, 1)), -np.linspace(1.0, 8.0, 10)[:, None]
+    known = changed(
+        near,
+        x=np.concatenate([near.x, x]),
+        c=np.concatenate([near.c, c]),
+        y=np.append(near.y, np.zeros(10)),
+        may_center=np.append(near.may_center, np.ones(10, dtype=bool)),
+    )
+    options = replace(DEFAULT, max_local_points=40)
+    posterior = fitted(cube(1), known, max_local_points=40)
+    row = choose_center(posterior, cube(1), known, options)
+    assert row is not None and 0.25 < known.x[row, 0] < 0.5
 
 
 def test_no_row_that_may_be_the_centre_is_no_centre() -> None:
     known = observations(cube(2))
     posterior = fitted(cube(2), known)
     for may_center in (np.zeros(12, dtype=bool), np.empty(0, dtype=bool)):
-        assert choose_center(posterior, cube(2), changed(known, may_center=may_center)) is None
+        assert (
+            choose_center(posterior, cube(2), changed(known, may_center=may_center), DEFAULT)
+            is None
+        )
 
 
 def test_where_no_objective_is_known_the_centre_has_the_smallest_total_constraint() -> None:
@@ -215,10 +236,10 @@ def test_where_no_objective_is_known_the_centre_has_the_smallest_total_constrain
     c = np.stack([np.abs(x[:, 0] - 0.7), np.abs(x[:, 0] - 0.7) - 0.05], axis=1)
     known = changed(observations(cube(1), n=21), x=x, c=c, y=np.full(21, math.nan))
     known = changed(known, may_center=np.ones(21, dtype=bool))
-    row = choose_center(fitted(cube(1), known), cube(1), known)
+    row = choose_center(fitted(cube(1), known), cube(1), known, DEFAULT)
     assert row is not None and x[row, 0] == pytest.approx(0.7, abs=0.051)
     half = changed(known, may_center=x[:, 0] < 0.5)
-    assert choose_center(fitted(cube(1), half), cube(1), half) == 9
+    assert choose_center(fitted(cube(1), half), cube(1), half, DEFAULT) == 9
 
 
 def test_all_other_choices_are_equally_far_from_the_centre() -> None:
