@@ -116,6 +116,7 @@ def suggest(
     is_seeking = known.c.shape[1] > 0 and bool(np.isnan(known.y).all())
     options = options.for_workers(n_workers, is_seeking, rng)
     goal: Goal = "feasibility" if is_seeking else "value"
+    is_whole = is_seeking and options.seeking_box == "cube"
     center, row, sides = here.center, None, None
     try:
         posterior = fit_models(space, known, device, warm_start, is_refit, options)
@@ -126,7 +127,7 @@ def suggest(
         path = draw_path(posterior, rng, n_draws)
     except surrogate.LinAlgError as error:
         _logger.warning(f"No model of {len(known.x)} trials: {error} Drawing a point of the box.")
-        box = _box(part, center, length, length_init)
+        box = whole_cube(part) if is_whole else _box(part, center, length, length_init)
         drawn = _candidates(part, center, box, rng, options, Moves(options.n_perturbed))
         x = first_allowed(part, here, drawn, rng)
         return Suggestion(part.lift(x), None, None)
@@ -136,7 +137,6 @@ def suggest(
         n_moved = min(moves.n_perturbed, part.n_dims)
         least = least_length(posterior, n_moved, options.n_noise_sds)
         length = max(length, min(least, length_init))
-    is_whole = is_seeking and options.seeking_box == "cube"
     side = None if center is None or is_whole else length
     if options.box == "lengthscales":
         sides = relative_sides(posterior)[part.is_free]

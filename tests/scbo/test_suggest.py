@@ -145,6 +145,19 @@ def test_if_no_model_can_be_fitted_a_point_of_the_box_is_drawn_and_this_is_said(
     assert "12 trials" in caplog.text and "Drawing a point of the box" in caplog.text
 
 
+def test_without_a_model_and_without_a_known_value_points_come_from_the_whole_cube(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: torch.Tensor) -> torch.Tensor:
+        raise torch.linalg.LinAlgError("not positive definite")  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(surrogate, "factorise", refuse)
+    known = changed(observations(cube(3)), y=np.full(12, np.nan))
+    points = [ask(cube(3), known, length=0.2, seed=seed).x for seed in range(20)]
+    assert known.center is not None
+    assert np.abs(np.array(points) - known.center).max() > 0.3
+
+
 def test_the_predicted_feasibility_is_certain_without_constraints_and_low_where_all_failed() -> (
     None
 ):
