@@ -129,13 +129,20 @@ def test_degenerate_knowledge_never_raises(name: str) -> None:
     assert 0 <= suggestion.predicted_feasible <= 1
 
 
-def test_if_no_model_can_be_fitted_a_point_of_the_box_is_drawn_and_this_is_said(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.fixture
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No covariance matrix can be factorised."""
+
     def refuse(_: torch.Tensor) -> torch.Tensor:
         raise torch.linalg.LinAlgError("not positive definite")  # type: ignore[attr-defined]
 
     monkeypatch.setattr(surrogate, "factorise", refuse)
+
+
+@pytest.mark.usefixtures("no_model")
+def test_if_no_model_can_be_fitted_a_point_of_the_box_is_drawn_and_this_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     known = observations(cube(3))
     with caplog.at_level(logging.WARNING):
         suggestion = ask(cube(3), known, length=0.2)
@@ -145,13 +152,8 @@ def test_if_no_model_can_be_fitted_a_point_of_the_box_is_drawn_and_this_is_said(
     assert "12 trials" in caplog.text and "Drawing a point of the box" in caplog.text
 
 
-def test_without_a_model_and_without_a_known_value_points_come_from_the_whole_cube(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def refuse(_: torch.Tensor) -> torch.Tensor:
-        raise torch.linalg.LinAlgError("not positive definite")  # type: ignore[attr-defined]
-
-    monkeypatch.setattr(surrogate, "factorise", refuse)
+@pytest.mark.usefixtures("no_model")
+def test_without_a_model_and_without_a_known_value_points_come_from_the_whole_cube() -> None:
     known = changed(observations(cube(3)), y=np.full(12, np.nan))
     points = [ask(cube(3), known, length=0.2, seed=seed).x for seed in range(20)]
     assert known.center is not None
