@@ -157,7 +157,7 @@ def coordinates_to_move(
     presumed feasible runs already, around which there may be others.
     """
     if n_workers > 1 and not (known.c <= 0.0).all(axis=1).any():
-        return Moves(options.n_seeking_perturbed, is_spread=True)
+        return Moves(options.n_seeking_perturbed, options.is_seeking_spread)
     is_noisy = float(posterior.hyper.log_noise[0].exp()) > NOISY
     return Moves(options.n_noisy_perturbed if is_noisy else options.n_perturbed)
 

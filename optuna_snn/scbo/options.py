@@ -61,8 +61,9 @@ class Options:
     n_noisy_perturbed: int = 20
     """The same where the objective turns out to be noisy: 20, as in the paper."""
     n_seeking_perturbed: int = 20
-    """The same while nothing feasible is known, where several workers search; for half of the
-    candidates it is less."""
+    """The same while nothing feasible is known, where several workers search."""
+    is_seeking_spread: bool = True
+    """Whether for half of the candidates it is less then, down to one coordinate."""
     refinement: Literal["perturbed", "all", "none"] = "perturbed"
     """Which coordinates of the best candidates are refined on the draws: those in which they
     differ from the centre, all, or none as in the paper."""

@@ -150,7 +150,7 @@ def _slide(
 class _Drawn:
     """What a slide climbs: the mean objective and all constraint draws, by the moving coordinates.
 
-    In standardised units. The values of the last point are remembered, since SLSQP asks for the
+    In standardised units. What was drawn at the last point is remembered, since SLSQP asks for the
     objective and for the constraints separately; so are the gradients, which it asks for seldom.
     """
 
@@ -166,32 +166,34 @@ class _Drawn:
         self._at_point, self._goal, self._scale = at_point, goal, path.scale.numpy()
         self._features = space.features(start[None])[0]
         self._index = space.first_features[is_moving]
-        self._valued: tuple[bytes, Array] | None = None
+        self._last: tuple[bytes, Array] | None = None
         self._sloped: tuple[bytes, Array] | None = None
 
     def values(self, z: Array) -> Array:
         """The objective, then the constraints, at the moving coordinates z (k,)."""
-        if self._valued is None or self._valued[0] != z.tobytes():
-            values = self._at_point.values(self._point(z))
-            if self._goal == "feasibility":
-                found = log_probability(self._unscaled(values))[None]
-            else:
-                found = np.append(values[0].mean(), values[1:])
-            self._valued = z.tobytes(), found
-        return self._valued[1]
+        drawn = self._draws(z)
+        if self._goal == "feasibility":
+            return log_probability(self._unscaled(drawn))[None]
+        return np.append(drawn[0].mean(), drawn[1:])
 
     def slopes(self, z: Array) -> Array:
         """Their gradients, one row for each value."""
         if self._sloped is None or self._sloped[0] != z.tobytes():
             slopes = self._at_point.gradients(self._point(z))[..., self._index]
             if self._goal == "feasibility":
-                constraints = self._unscaled(self._at_point.values(self._point(z)))
+                constraints = self._unscaled(self._draws(z))
                 found = log_probability_slope(constraints, self._unscaled(slopes))[None]
             else:
                 rows = slopes[1:].reshape(-1, len(self._index))
                 found = np.concatenate([slopes[0].mean(axis=0)[None], rows])
             self._sloped = z.tobytes(), found
         return self._sloped[1]
+
+    def _draws(self, z: Array) -> Array:
+        """All draws of each output, (B, S)."""
+        if self._last is None or self._last[0] != z.tobytes():
+            self._last = z.tobytes(), self._at_point.values(self._point(z))
+        return self._last[1]
 
     def _point(self, z: Array) -> Array:
         point: Array = self._features.copy()

@@ -127,7 +127,7 @@ def suggest(
         path = draw_path(posterior, rng, n_draws)
     except surrogate.LinAlgError as error:
         _logger.warning(f"No model of {len(known.x)} trials: {error} Drawing a point of the box.")
-        box = whole_cube(part) if is_whole else _box(part, center, length, length_init)
+        box = _box(part, None if is_whole else center, length, length_init)
         drawn = _candidates(part, center, box, rng, options, Moves(options.n_perturbed))
         x = first_allowed(part, here, drawn, rng)
         return Suggestion(part.lift(x), None, None)
@@ -140,7 +140,7 @@ def suggest(
     side = None if center is None or is_whole else length
     if options.box == "lengthscales":
         sides = relative_sides(posterior)[part.is_free]
-    box = whole_cube(part) if is_whole else _box(part, center, length, length_init, sides)
+    box = _box(part, None if is_whole else center, length, length_init, sides)
     candidates = unused(part, here, _candidates(part, center, box, rng, options, moves))
     hyper = posterior.hyper.pack() if is_refit else None
     if len(candidates) == 0:
@@ -231,6 +231,7 @@ def _box(
     length_init: float,
     sides: Array | None = None,
 ) -> Box:
+    """The box around the centre (d,), the whole cube if that is None."""
     if center is None:
         return whole_cube(space)
     return make_box(space, center, length, length_init, sides)

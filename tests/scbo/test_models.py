@@ -281,6 +281,10 @@ def test_several_workers_go_far_while_nothing_feasible_is_known(
     posterior = fitted(cube(2), known)
     moves = coordinates_to_move(posterior, known, n_workers, options)
     assert moves == Moves(n_moved, is_spread=n_moved == 9)
+    moves = coordinates_to_move(
+        posterior, known, n_workers, replace(options, is_seeking_spread=False)
+    )
+    assert moves == Moves(n_moved)
 
 
 @pytest.mark.parametrize("n_moved", [1, 3, 20])

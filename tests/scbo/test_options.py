@@ -91,6 +91,7 @@ WITHOUT_EFFECT = {
     "is_gap_scaled",
     "n_noisy_perturbed",
     "n_seeking_perturbed",
+    "is_seeking_spread",
     "has_restart_design",
     "parallel_all_share",
     "n_parallel_draws",
