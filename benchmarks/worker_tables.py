@@ -12,42 +12,106 @@ from typing import Any
 from benchmarks.worker_plan import LARGEST, plans
 from benchmarks.worker_results import Kept, Key, missing_words
 
-Rows = list[tuple[str, ...]]
+Columns = Mapping[str, Callable[[Any], str]]
+"""Head of a column -> what stands in it, in the row of one result."""
+
+FAULTS: Columns = {
+    "what happens": lambda k: f"{k.name}: {k.setting}",
+    "storage": lambda k: k.storage,
+    "trials wanted": lambda k: str(_audit(k)["budget"]),
+    "finished": lambda k: str(_audit(k)["complete"] + _audit(k)["pruned"]),
+    "failed, of these tried again": lambda k: f"{_audit(k)['failed']}, {_audit(k)['retried']}",
+    "left running": lambda k: str(_audit(k)["running"]),
+    "lost": lambda k: str(_audit(k)["lost"] + (not _audit(k)["numbers"])),
+    "incomplete": lambda k: str(_audit(k)["flawed"]),
+    "exit code": lambda k: str(k.measured["exit_code"]),
+    "also": lambda k: _also(k.name, k.measured),
+}
+CONNECTIONS: Columns = {
+    "workers": lambda k: str(k.measured["n_workers"]),
+    "connections the server takes": lambda k: str(k.measured["limit"]),
+    "held at the median": lambda k: f"{k.measured['at_rest']:g}",
+    "most at a time": lambda k: str(k.measured["most"]),
+    "trials wanted": lambda k: str(_audit(k)["budget"]),
+    "finished": lambda k: str(_audit(k)["complete"]),
+    "lost": lambda k: str(_audit(k)["lost"]),
+}
+COST: Columns = {
+    "storage": lambda k: k.storage,
+    "others' trials running": lambda k: f"{k.measured['n_running']:,}",
+    "a trial: ms (CPU of the worker, of the server)": lambda k: _timed(k.measured["turn"]),
+    "connections of it: number, ms open": lambda k: (
+        f"{k.measured['n_connections']:.0f}, {k.measured['open_ms']:.1f}"
+    ),
+    "all trials read once: ms (CPU, server)": lambda k: _timed(k.measured["read"]),
+    "a heartbeat: ms (CPU, server)": lambda k: _timed(k.measured["beat"]),
+}
+STORED: Columns = {
+    "stored trials": lambda k: f"{k.measured['n_trials']:,}",
+    "storage": lambda k: k.storage,
+    "a fresh worker reads them: s (CPU, server)": lambda k: _loaded(k.measured),
+    "its first ask: CPU s": lambda k: f"{k.measured['first_ask_cpu']:.2f}",
+    "a warm ask: s (CPU)": lambda k: f"{k.measured['ask']:.2f} ({k.measured['ask_cpu']:.2f})",
+    "a trial is created: ms": lambda k: f"{1e3 * k.measured['create']:.0f}",
+}
+WAITING: Columns = {
+    "workers": lambda k: str(k.measured["n_workers"]),
+    "trials per hour": lambda k: f"{k.measured['throughput']:,.0f}",
+    "s in sampler and storage per trial": lambda k: f"{k.measured['seconds']:.2f}",
+    "of a worker's time": lambda k: f"{k.measured['share']:.2f} %",
+}
+PLAN: Columns = {
+    "workers": lambda p: f"{p.n_workers:,}",
+    "a trial takes": lambda p: f"{p.trial_s / 60:g} min",
+    "trials a second": lambda p: f"{p.trials_per_s:.2g}",
+    "creations at most, a second": lambda p: f"{p.creations_per_s:.0f}",
+    "connections open on average": lambda p: f"{p.connections:.1f}",
+    "cores of the server for trials": lambda p: f"{p.cores_trials:.2f}",
+    "for heartbeats": lambda p: f"{p.cores_beats:.2f}",
+    "for supervisors": lambda p: f"{p.cores_supervisors:.2f}",
+    "a worker's CPU for the storage, s a trial": lambda p: f"{p.turn_cpu_s:.2f}",
+    "of its time": lambda p: f"{100 * p.turn_cpu_s / p.trial_s:.2g} %",
+    f"all start at once on {LARGEST:,} trials: server, core seconds": lambda p: (
+        f"{p.start_core_s:,.0f}"
+    ),
+}
 
 
 def faults_table(kept: Sequence[Kept], wanted: Sequence[Key]) -> str:
     """What was killed or stopped, and what was lost."""
-    heads = (
-        "what happens",
-        "storage",
-        "trials wanted",
-        "finished",
-        "failed, of these tried again",
-        "left running",
-        "lost",
-        "incomplete",
-        "exit code",
-        "also",
-    )
-    names = ("integrity", "killed", "outage")
-    rows = [_fault_row(k) for k in kept if k.name in names]
-    return _table(heads, rows, missing_words(kept, wanted, *names))
+    return _table(FAULTS, kept, wanted, "integrity", "killed", "outage")
 
 
-def _fault_row(kept: Kept) -> tuple[str, ...]:
-    m, a = kept.measured, kept.measured["audit"]
-    return (
-        f"{kept.name}: {kept.setting}",
-        kept.storage,
-        str(a["budget"]),
-        str(a["complete"] + a["pruned"]),
-        f"{a['failed']}, {a['retried']}",
-        str(a["running"]),
-        str(a["lost"] + (not a["numbers"])),
-        str(a["flawed"]),
-        str(m["exit_code"]),
-        _also(kept.name, m),
-    )
+def connections_table(kept: Sequence[Kept], wanted: Sequence[Key]) -> str:
+    """Connections that a server had to take."""
+    return _table(CONNECTIONS, kept, wanted, "connections")
+
+
+def cost_table(kept: Sequence[Kept], wanted: Sequence[Key]) -> str:
+    """Milliseconds of the storage calls of one trial, of a read and of a heartbeat."""
+    return _table(COST, kept, wanted, "cost")
+
+
+def stored_table(kept: Sequence[Kept], wanted: Sequence[Key]) -> str:
+    """What stored trials cost a worker."""
+    return _table(STORED, kept, wanted, "stored")
+
+
+def waiting_table(kept: Sequence[Kept], wanted: Sequence[Key]) -> str:
+    """Simulated workers whose trials take a minute."""
+    return _table(WAITING, kept, wanted, "waiting")
+
+
+def plan_table(kept: Sequence[Kept], wanted: Sequence[Key]) -> str:
+    """What one PostgreSQL server and each worker would have to do; see `worker_plan`."""
+    if planned := plans(kept):
+        return _markdown(PLAN, planned)
+    return missing_words(kept, wanted, "cost", "stored")
+
+
+def _audit(kept: Kept) -> Mapping[str, Any]:
+    audit: Mapping[str, Any] = kept.measured["audit"]
+    return audit
 
 
 def _also(name: str, m: Mapping[str, Any]) -> str:
@@ -65,148 +129,30 @@ def _also(name: str, m: Mapping[str, Any]) -> str:
             raise ValueError(f"no scenario with an audit is called {name!r}")
 
 
-def connections_table(kept: Sequence[Kept], wanted: Sequence[Key]) -> str:
-    """Connections that a server had to take."""
-    heads = (
-        "workers",
-        "connections the server takes",
-        "held at the median",
-        "most at a time",
-        "trials wanted",
-        "finished",
-        "lost",
-    )
-    rows = [
-        (
-            str(k.measured["n_workers"]),
-            str(k.measured["limit"]),
-            f"{k.measured['at_rest']:g}",
-            str(k.measured["most"]),
-            str(k.measured["audit"]["budget"]),
-            str(k.measured["audit"]["complete"]),
-            str(k.measured["audit"]["lost"]),
-        )
-        for k in kept
-        if k.name == "connections"
-    ]
-    return _table(heads, rows, missing_words(kept, wanted, "connections"))
-
-
-def cost_table(kept: Sequence[Kept], wanted: Sequence[Key]) -> str:
-    """Milliseconds of the storage calls of one trial, of a read and of a heartbeat."""
-    heads = (
-        "storage",
-        "others' trials running",
-        "a trial: ms (CPU of the worker, of the server)",
-        "connections of it: number, ms open",
-        "all trials read once: ms (CPU, server)",
-        "a heartbeat: ms (CPU, server)",
-    )
-    rows = []
-    for k in kept:
-        if k.name == "cost":
-            m = k.measured
-            turn, read, beat = (_timed(m[what]) for what in ("turn", "read", "beat"))
-            n_running = f"{m['n_running']:,}"
-            opened = f"{m['n_connections']:.0f}, {m['open_ms']:.1f}"
-            rows.append((k.storage, n_running, turn, opened, read, beat))
-    return _table(heads, rows, missing_words(kept, wanted, "cost"))
-
-
 def _timed(m: Mapping[str, Any]) -> str:
     server = "" if m["server_ms"] is None else f", {m['server_ms']:.1f}"
     return f"{m['wall_ms']:.1f} ({m['cpu_ms']:.1f}{server})"
 
 
-def stored_table(kept: Sequence[Kept], wanted: Sequence[Key]) -> str:
-    """What stored trials cost a worker."""
-    heads = (
-        "stored trials",
-        "storage",
-        "a fresh worker reads them: s (CPU, server)",
-        "its first ask: CPU s",
-        "a warm ask: s (CPU)",
-        "a trial is created: ms",
-    )
-    rows = []
-    for k in kept:
-        if k.name == "stored":
-            m = k.measured
-            server = "" if m["load_server"] is None else f", {m['load_server']:.2f}"
-            rows.append(
-                (
-                    f"{m['n_trials']:,}",
-                    k.storage,
-                    f"{m['load']:.2f} ({m['load_cpu']:.2f}{server})",
-                    f"{m['first_ask_cpu']:.2f}",
-                    f"{m['ask']:.2f} ({m['ask_cpu']:.2f})",
-                    f"{1e3 * m['create']:.0f}",
-                )
-            )
-    return _table(heads, rows, missing_words(kept, wanted, "stored"))
+def _loaded(m: Mapping[str, Any]) -> str:
+    server = "" if m["load_server"] is None else f", {m['load_server']:.2f}"
+    return f"{m['load']:.2f} ({m['load_cpu']:.2f}{server})"
 
 
-def waiting_table(kept: Sequence[Kept], wanted: Sequence[Key]) -> str:
-    """Simulated workers whose trials take a minute."""
-    heads = (
-        "workers",
-        "trials per hour",
-        "s in sampler and storage per trial",
-        "of a worker's time",
-    )
-    rows = [
-        (
-            str(k.measured["n_workers"]),
-            f"{k.measured['throughput']:,.0f}",
-            f"{k.measured['seconds']:.2f}",
-            f"{k.measured['share']:.2f} %",
-        )
-        for k in kept
-        if k.name == "waiting"
-    ]
-    return _table(heads, rows, missing_words(kept, wanted, "waiting"))
-
-
-def plan_table(kept: Sequence[Kept], wanted: Sequence[Key]) -> str:
-    """What one PostgreSQL server and each worker would have to do; see `worker_plan`."""
-    heads = (
-        "workers",
-        "a trial takes",
-        "trials a second",
-        "creations at most, a second",
-        "connections open on average",
-        "cores of the server for trials",
-        "for heartbeats",
-        "for supervisors",
-        "a worker's CPU for the storage, s a trial",
-        "of its time",
-        f"all start at once on {LARGEST:,} trials: server, core seconds",
-    )
-    rows = [
-        (
-            f"{p.n_workers:,}",
-            f"{p.trial_s / 60:g} min",
-            f"{p.trials_per_s:.2g}",
-            f"{p.creations_per_s:.0f}",
-            f"{p.connections:.1f}",
-            f"{p.cores_trials:.2f}",
-            f"{p.cores_beats:.2f}",
-            f"{p.cores_supervisors:.2f}",
-            f"{p.turn_cpu_s:.2f}",
-            f"{100 * p.turn_cpu_s / p.trial_s:.2g} %",
-            f"{p.start_core_s:,.0f}",
-        )
-        for p in plans(kept)
-    ]
-    return _table(heads, rows, "" if rows else missing_words(kept, wanted, "cost", "stored"))
-
-
-def _table(heads: Sequence[str], rows: Rows, missing: str) -> str:
-    if not rows:
+def _table(columns: Columns, kept: Sequence[Kept], wanted: Sequence[Key], *names: str) -> str:
+    """The results of the scenarios of these names, and below them what is missing."""
+    found = [k for k in kept if k.name in names]
+    missing = missing_words(kept, wanted, *names)
+    if not found:
         return missing
-    head, *body = (f"| {' | '.join(cells)} |" for cells in (heads, *rows))
-    text = "\n".join([head, "|" + "---|" * len(heads), *body])
+    text = _markdown(columns, found)
     return f"{text}\n\n{missing}" if missing else text
+
+
+def _markdown(columns: Columns, results: Sequence[Any]) -> str:
+    cells = [list(columns), *([cell(r) for cell in columns.values()] for r in results)]
+    head, *body = (f"| {' | '.join(row)} |" for row in cells)
+    return "\n".join([head, "|" + "---|" * len(columns), *body])
 
 
 TABLES: Mapping[str, Callable[[Sequence[Kept], Sequence[Key]], str]] = {
