@@ -34,8 +34,7 @@ def observe(
     """The snapshot in the unit cube.
 
     Trials outside the space, and trials that taught nothing, are left out. Survivors are known
-    by what their constraints are presumed to be; while no finished trial is feasible they may be
-    the centre.
+    by what their constraints are presumed to be, and they may be the centre, without a value.
     """
     rows, state = snapshot.rows, snapshot.state
     is_inside = np.isfinite(rows.x).all(axis=1)
@@ -60,7 +59,7 @@ def observe(
         y = np.append(y, np.full(n_presumed, math.nan))
         c = np.concatenate([c, np.tile(_presumed(c), (n_presumed, 1))])
         c_sd = np.concatenate([c_sd, np.zeros((n_presumed, c.shape[1]))])
-        may_center = np.append(may_center, np.full(n_presumed, not may_center.any()))
+        may_center = np.append(may_center, np.ones(n_presumed, dtype=bool))
     known = Observations(
         x=x,
         y=y,

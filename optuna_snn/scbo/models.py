@@ -119,13 +119,14 @@ def choose_center(
 ) -> int | None:
     """The row that the posterior mean thinks best, of those that may be the centre.
 
-    By the objective; where that is not known of all, by the sum of the constraints, in which slack
-    counts up to ENOUGH. None where no row may be the centre.
+    By the objective; of rows without a value, by the sum of the constraints, in which slack counts
+    up to ENOUGH. None where no row may be the centre.
 
     Where a constraint jumps between two narrow sides, a feasible row may be a lucky one, around
     which nothing else is feasible: only those count whose posterior means of such constraints
     violate the least. Not so where the fit finds noise: a rough constraint that is certain looks
-    noisy as well.
+    noisy as well. A row without a value is the centre only if no other may be, or all others are
+    predicted to be infeasible, and it less.
     """
     rows = np.flatnonzero(known.may_center)
     if len(rows) == 0:
@@ -133,17 +134,29 @@ def choose_center(
     is_lucky = posterior.data.noise_floor[1:].cpu().numpy() > 0.0
     if is_lucky.any():
         is_lucky &= is_split(known.c[local_rows(space, known, options)])
-    is_valued = not np.isnan(known.y[rows]).any()
-    if is_valued:
-        n_most = MAX_CENTERS_UNDER_LUCK if is_lucky.any() else MAX_CENTERS
-        rows = rows[np.argsort(-known.y[rows], kind="stable")[:n_most]]
-    features = torch.as_tensor(space.features(known.x[rows]), device=posterior.device)
-    mean = posterior.mean_and_sd(features)[0].cpu().numpy()
-    if not is_valued:
-        return int(rows[np.argmin(np.maximum(mean[1:], -ENOUGH).sum(axis=0))])
-    violation = np.maximum(mean[1:][is_lucky], 0.0).sum(axis=0)
-    safe = np.flatnonzero(violation == violation.min())[:MAX_CENTERS]
-    return int(rows[safe[np.argmax(mean[0, safe])]])
+    has_value = ~np.isnan(known.y[rows])
+    valued, others = rows[has_value], rows[~has_value]
+    n_most = MAX_CENTERS_UNDER_LUCK if is_lucky.any() else MAX_CENTERS
+    valued = valued[np.argsort(-known.y[valued], kind="stable")[:n_most]]
+
+    def means(rows: npt.NDArray[np.int64]) -> Array:
+        features = torch.as_tensor(space.features(known.x[rows]), device=posterior.device)
+        mean: Array = posterior.mean_and_sd(features)[0].cpu().numpy()
+        return mean
+
+    def violations(mean: Array) -> Array:
+        total: Array = np.maximum(mean[1:][is_lucky], 0.0).sum(axis=0)
+        return total
+
+    if len(valued) > 0:
+        mean = means(valued)
+        violation = violations(mean)
+        least = violation.min()
+        if least == 0.0 or len(others) == 0 or violations(means(others)).min() >= least:
+            safe = np.flatnonzero(violation == least)[:MAX_CENTERS]
+            return int(valued[safe[np.argmax(mean[0, safe])]])
+    total = np.maximum(means(others)[1:], -ENOUGH).sum(axis=0)
+    return int(others[np.argmin(total)])
 
 
 def coordinates_to_move(

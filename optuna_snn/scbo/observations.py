@@ -29,8 +29,8 @@ class Observations:
     failed: Array
     """Points of failed trials (k, d)."""
     may_center: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=bool))
-    """Which rows may be the centre in place of the incumbent (n,): feasible trials of this epoch;
-    where none has finished, running ones that are presumed feasible."""
+    """Which rows may be the centre in place of the incumbent (n,): feasible trials of this epoch
+    that have a value, and running ones that are presumed feasible."""
     c_sd: Array | None = None
     """Standard deviation of the error of each constraint (n, m), 0 where it is not known to have
     one; None is all 0."""

@@ -221,6 +221,29 @@ def test_whether_feasibility_is_luck_is_told_by_the_rows_that_the_models_see(see
     assert row is not None and 0.25 < known.x[row, 0] < 0.5
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_row_without_a_value_is_the_centre_where_those_with_one_were_feasible_by_luck(
+    seed: int,
+) -> None:
+    known = lucky_islands(seed)
+    is_feasible = known.c[:, 0] <= 0.0
+    # The trials below 0.5 still run, all of them or all but one.
+    only_lucky = np.where(is_feasible & (known.x[:, 0] < 0.5), math.nan, known.y)
+    one_safe = only_lucky.copy()
+    one_safe[8] = known.y[8]
+    for y, n_known in ((only_lucky, 1), (one_safe, 2)):
+        running = changed(known, y=np.where(is_feasible, y, math.nan))
+        assert (~np.isnan(running.y)).sum() == n_known
+        row = choose_center(fitted(cube(1), running), cube(1), running, DEFAULT)
+        assert row is not None and known.x[row, 0] < 0.5
+        assert np.isnan(running.y[row]) == (n_known == 1)
+    # Where the constraint is a smooth function, the one result is no matter of luck.
+    c = 0.1 - 3.0 * np.abs(known.x - 0.5)
+    smooth = changed(known, c=c, y=only_lucky, may_center=c[:, 0] <= 0.0)
+    row = choose_center(fitted(cube(1), smooth), cube(1), smooth, DEFAULT)
+    assert row is not None and not np.isnan(smooth.y[row])
+
+
 def test_no_row_that_may_be_the_centre_is_no_centre() -> None:
     known = observations(cube(2))
     posterior = fitted(cube(2), known)
