@@ -7,6 +7,8 @@ Departures from the paper, each a choice of `options`:
 
 1. The objective is standardised with its bad tail compressed, not turned into normal scores of
    its ranks: a refined draw needs the distances between the good values, which ranks throw away.
+   So would the huge numbers that many objectives return where they fail: beside 1e6 all good
+   values are the same. What lies so far below them is left out of the scale, and comes close.
 2. Each constraint is divided by its typical size before bilog, so that constraints in units of
    1e4 and of 1e-3 weigh alike.
 3. Where a constraint jumps, the jump is taken out. A network that is stopped has most of its
@@ -33,6 +35,8 @@ Objective = Literal["compressed", "standardised", "ranks"]
 GAP_RATIO, MIN_VIOLATIONS = 4.0, 5
 ROUNDING = 1e-9
 MAX_WARPED_SD = 1e3
+FAR, MIN_NEAR = 1e3, 5
+DEPTH = 3.0
 
 
 def bilog(c: Array) -> Array:
@@ -198,7 +202,10 @@ def compress_bad_tail(y: Array) -> Array:
     """Strictly increasing; linear above the median, logarithmic far below it (departure 1).
 
     With the spread s between the median and the best, u = (y - median) / s is kept where
-    u >= -1 and becomes -1 - log(-u) below: value and slope are continuous at -1.
+    u >= -1 and becomes -1 - t(log(-u)) below, where t(v) = v up to DEPTH and DEPTH +
+    log(1 + v - DEPTH) beyond: values and slopes are continuous. The median is of the values that
+    do not lie far below the best (`_near_best`), as the large numbers do that some give to
+    failures.
     y: (n,), larger is better, NaN stays. Returns (n,).
     """
     finite = clip_objective(y)
@@ -207,14 +214,28 @@ def compress_bad_tail(y: Array) -> Array:
         return finite
     # Scaled by the largest magnitude first, so that differences of huge values stay finite.
     unit = max(float(np.abs(known).max()), np.finfo(float).tiny)
-    scaled = finite / unit
-    median, best = float(np.median(known / unit)), float((known / unit).max())
+    scaled, near = finite / unit, _near_best(known / unit)
+    median, best = float(np.median(near)), float(near.max())
     spread = best - median
     if not spread > 0.0:
-        spread = median - float((known / unit).min()) or 1.0
+        spread = median - float(near.min()) or 1.0
     with np.errstate(over="ignore"):
         u = np.clip((scaled - median) / spread, -1e300, None)
-    return np.where(u < -1.0, -1.0 - np.log(np.maximum(-u, 1.0)), u)
+    depth = np.log(np.maximum(-u, 1.0))
+    depth = np.where(depth > DEPTH, DEPTH + np.log1p(np.maximum(depth - DEPTH, 0.0)), depth)
+    return np.where(u < -1.0, -1.0 - depth, u)
+
+
+def _near_best(y: Array) -> Array:
+    """The values (n,) above the first gap of FAR times what lies above it; all if there is none.
+
+    At least MIN_NEAR values lie above a gap, and not all equal. Differences between them would be
+    less than the least noise of a model, if the gap counted.
+    """
+    distance = np.sort(y.max() - y)
+    above, below = distance[MIN_NEAR - 1 : -1], distance[MIN_NEAR:]
+    gaps = np.flatnonzero((above > 0.0) & (below / FAR > above))
+    return y if len(gaps) == 0 else y[y.max() - y <= above[gaps[0]]]
 
 
 def clip_objective(y: Array) -> Array:

@@ -120,10 +120,45 @@ def test_the_objective_transform_is_increasing(values: list[float], shift: float
 
 
 def test_the_objective_is_linear_above_and_logarithmic_far_below_the_median() -> None:
-    # Median 0, best 2: u = y / 2, kept down to u = -1 and then -1 - log(-u).
-    y = np.array([-200.0, -2.0, -1.0, 0.0, 0.5, 1.0, 2.0])
-    expected = [-1 - np.log(100), -1.0, -0.5, 0.0, 0.25, 0.5, 1.0]
-    assert compress_bad_tail(y) == pytest.approx(expected)
+    # Median 0, best 2: u = y / 2, kept down to u = -1, then -1 - log(-u), and slower from -4 on.
+    y = np.array([-200.0, -40.0, -20.0, -2.0, -1.0, 0.0, 0.5, 0.6, 0.7, 1.0, 2.0])
+    expected = [-4 - np.log(np.log(100) - 2), -1 - np.log(20), -1 - np.log(10), -1.0, -0.5, 0.0]
+    assert compress_bad_tail(y)[:6] == pytest.approx(expected)
+    assert compress_bad_tail(y)[6:] == pytest.approx([0.25, 0.3, 0.35, 0.5, 1.0])
+
+
+@pytest.mark.parametrize("penalty", [1e5, 1e30, 1e200])
+@pytest.mark.parametrize("n_failed", [1, 6, 60])
+def test_huge_numbers_for_failures_leave_the_scale_to_the_others(
+    penalty: float, n_failed: int
+) -> None:
+    good = np.array([-9.0, -3.0, -0.5, -0.1, -0.01, 0.0])
+    y = np.concatenate([np.full(n_failed, -penalty), good])
+    z = compress_bad_tail(y)
+    assert z[n_failed:] == pytest.approx(compress_bad_tail(good), rel=1e-12)
+    assert (z[:n_failed] < z[n_failed]).all() and (z[:n_failed] > -12.0).all()
+    # Of two kinds of failures each lies below what is better.
+    both = compress_bad_tail(np.concatenate([y, [-1e4 * penalty]]))
+    assert both[:-1] == pytest.approx(z, rel=1e-12) and both[-1] < z.min()
+
+
+@pytest.mark.parametrize("n_best", [1, 4])
+def test_a_few_values_near_the_optimum_make_no_failures_of_the_others(n_best: int) -> None:
+    best = -1e-9 * np.arange(n_best)
+    y = np.concatenate([[-4.0, -3.8, -3.6, -3.4, -3.2, -3.0], best])
+    z = compress_bad_tail(y)
+    assert z[:6] == pytest.approx((y[:6] - np.median(y)) / -np.median(y), rel=1e-6)
+
+
+def test_an_optimum_that_was_found_often_makes_no_failures_of_the_others() -> None:
+    y = np.array([-5.0, -5.0, -4.0, -4.0, -4.0, -3.0, -3.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    assert compress_bad_tail(y) == pytest.approx((y + 3.0) / 3.0)
+
+
+def test_values_without_a_gap_all_count() -> None:
+    y = -(100.0 ** np.arange(-4.0, 5.0))[::-1]
+    z = compress_bad_tail(y)
+    assert z[y == np.median(y)] == 0.0 and z[-1] == 1.0
 
 
 @pytest.mark.parametrize("shift", [0.0, -7.0, 1e4])
