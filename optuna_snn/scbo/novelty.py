@@ -6,12 +6,13 @@ import numpy as np
 
 from optuna_snn.scbo.candidates import all_points, neighbours
 from optuna_snn.scbo.observations import Observations
-from optuna_snn.scbo.space import Array, SearchSpace
+from optuna_snn.scbo.space import DIGITS, Array, SearchSpace
 
 N_DRAWN = 200
 MAX_ENUMERATED = 5000
-SAME_POINT = 1e-7
-"""Chebyshev distance in the unit cube below which two points count as one."""
+SAME_POINT = 10.0**-DIGITS
+"""Chebyshev distance in the unit cube below which two points count as one: no less than what
+rounding takes away, or two that differ here would be the same when they are handed out."""
 NEAR_FAILURE = 0.02
 """Chebyshev distance within which a failed trial speaks against a point."""
 

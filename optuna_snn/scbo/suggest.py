@@ -20,6 +20,8 @@ Departures from the paper, beside those of the steps:
    the points of many workers have to hold on more draws.
 4. While no objective value is known the box is the whole cube: a region around the least silent of
    silent networks holds no promise, and what wakes them may lie at the other end of a coordinate.
+   While all results are infeasible and their constraints the same, points are drawn anywhere, as
+   there is nothing that a model could learn.
 5. One ask in ten tries the centre with one other choice, if some were never tried together with
    its others. Choices unlike those that were tried look no better to a model than what is near,
    until the region is so small that the search only polishes.
@@ -113,6 +115,12 @@ def suggest(
     part = slice_of(space, held)
     known = centred(known, part)
     here = restrict(known, part)
+    if _is_flat(known.c):
+        drawn = draw_candidates(part, None, whole_cube(part), options.candidates_per_dim, rng)
+        drawn = unused(part, here, drawn)
+        is_repeat = len(drawn) == 0 and is_exhausted(part, here)
+        x = first_allowed(part, here, drawn, rng)
+        return Suggestion(part.lift(x), None, None, is_repeat=is_repeat)
     is_seeking = known.c.shape[1] > 0 and bool(np.isnan(known.y).all())
     options = options.for_workers(n_workers, is_seeking, rng)
     goal: Goal = "feasibility" if is_seeking else "value"
@@ -160,6 +168,17 @@ def suggest(
     x = first_allowed(part, here, ranked, rng)
     probability = probability_of_feasibility(posterior, part, x)
     return Suggestion(part.lift(x), hyper, probability, side, center=row)
+
+
+def _is_flat(c: Array) -> bool:
+    """Whether nothing is feasible and all constraints (n, m) are the same wherever they are known.
+
+    They tell of no place where they might hold.
+    """
+    known = [column[~np.isnan(column)] for column in c.T]
+    if not any(map(len, known)) or (c <= 0.0).all(axis=1).any():
+        return False
+    return all(len(column) == 0 or bool((column == column[0]).all()) for column in known)
 
 
 def _ranked(

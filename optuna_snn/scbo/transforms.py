@@ -37,6 +37,7 @@ ROUNDING = 1e-9
 MAX_WARPED_SD = 1e3
 FAR, MIN_NEAR = 1e3, 5
 DEPTH = 3.0
+ZERO_SLACK = 0.5
 
 
 def bilog(c: Array) -> Array:
@@ -58,7 +59,7 @@ def typical_size(c: Array) -> float:
 def warp_constraints(
     c: Array, is_scaled: bool = True, is_gap_closed: bool = True, is_gap_scaled: bool = True
 ) -> Array:
-    """Scale each column by its typical size, bilog, and close its gap (departures 2 and 3).
+    """Scale each column by its typical size, bilog, and close its gap (departures 2 to 4).
 
     c: (n, m), NaN where a trial lacks the constraint (stays NaN); infinities become the largest
     finite magnitude of their column. Returns (n, m), positive where `c` is.
@@ -67,8 +68,11 @@ def warp_constraints(
     for j in range(c.shape[1]):
         column = _column(c[:, j], is_scaled)
         warped[:, j] = close_gap(column, is_gap_scaled) if is_gap_closed else column
+    is_zero = warped == 0.0
+    is_least = ~(c < 0.0).any(axis=0)
+    warped = np.where(is_zero & (c == 0.0) & is_least, -ZERO_SLACK, warped)
     # A tiny value divided by a large scale becomes 0, and infeasible must not become feasible.
-    return np.where((warped == 0.0) & (c != 0.0), np.copysign(np.finfo(float).tiny, c), warped)
+    return np.where(is_zero & (c != 0.0), np.copysign(np.finfo(float).tiny, c), warped)
 
 
 def warped_sd(c: Array, sd: Array, is_scaled: bool = True, is_gap_scaled: bool = True) -> Array:

@@ -125,8 +125,11 @@ def test_degenerate_knowledge_never_raises(name: str) -> None:
     suggestion = ask(cube(3), known)
     assert suggestion.x.shape == (3,)
     assert ((suggestion.x >= 0) & (suggestion.x <= 1)).all()
-    assert suggestion.predicted_feasible is not None
-    assert 0 <= suggestion.predicted_feasible <= 1
+    if name == "infinite":  # all constraints are violated alike
+        assert suggestion.predicted_feasible is None
+    else:
+        assert suggestion.predicted_feasible is not None
+        assert 0 <= suggestion.predicted_feasible <= 1
 
 
 @pytest.fixture
@@ -160,12 +163,43 @@ def test_without_a_model_and_without_a_known_value_points_come_from_the_whole_cu
     assert np.abs(np.array(points) - known.center).max() > 0.3
 
 
+@pytest.mark.parametrize("has_value", [True, False])
+@pytest.mark.parametrize("c", [[1.0], [1.0, -1.0], [2.0, math.nan]])
+def test_while_all_are_infeasible_alike_points_come_from_the_whole_cube(
+    c: list[float], has_value: bool
+) -> None:
+    known = observations(cube(3), n_constraints=len(c))
+    flat = changed(known, c=np.tile(c, (12, 1)), y=known.y if has_value else np.full(12, math.nan))
+    points = np.array([ask(cube(3), flat, length=0.1, seed=seed).x for seed in range(60)])
+    # As uniform as 60 points are: no edge is preferred, and nothing is left out.
+    assert (np.abs(points.mean(axis=0) - 0.5) < 0.15).all()
+    assert (((points < 0.1) | (points > 0.9)).mean(axis=0) < 0.4).all()
+    assert (points.max(axis=0) - points.min(axis=0) > 0.8).all()
+    # One that differs, or is feasible, is something to learn from.
+    for value in (3.0, -3.0):
+        other = flat.c.copy()
+        other[4] = value
+        assert ask(cube(3), changed(flat, c=other)).predicted_feasible is not None
+
+
+def test_that_a_space_is_exhausted_is_said_while_all_are_infeasible_alike() -> None:
+    space = SearchSpace((Categorical(3),))
+    x = (np.arange(3)[:, None] + 0.5) / 3
+    known = changed(observations(space, n=3), x=x, tried=x, c=np.ones((3, 1)))
+    assert ask(space, known).is_repeat
+    some = changed(known, x=x[:2], tried=x[:2], c=np.ones((2, 1)), y=known.y[:2])
+    suggestion = ask(space, some)
+    assert suggestion.x == x[2] and not suggestion.is_repeat
+
+
 def test_the_predicted_feasibility_is_certain_without_constraints_and_low_where_all_failed() -> (
     None
 ):
     assert ask(cube(2), observations(cube(2), n_constraints=0)).predicted_feasible == 1.0
     known = observations(cube(2))
-    infeasible = ask(cube(2), changed(known, c=np.full((12, 1), 3.0))).predicted_feasible
+    infeasible = ask(
+        cube(2), changed(known, c=np.linspace(3.0, 3.1, 12)[:, None])
+    ).predicted_feasible
     feasible = ask(cube(2), changed(known, c=np.full((12, 1), -3.0))).predicted_feasible
     assert infeasible is not None and infeasible < 0.05
     assert feasible is not None and feasible > 0.95

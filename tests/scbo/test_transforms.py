@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from optuna_snn.scbo.transforms import (
+    ZERO_SLACK,
     Objective,
     bilog,
     compress_bad_tail,
@@ -29,6 +30,12 @@ HARD = np.array(
 )
 
 
+def signs(c: np.ndarray) -> np.ndarray:
+    """Of warped constraints: those of c (n, m), but for zeros where nothing is less."""
+    found = np.where((c == 0.0) & ~(c < 0.0).any(axis=0), -1.0, np.sign(c))
+    return np.asarray(found)
+
+
 @pytest.mark.parametrize("c", [-300.0, -1e-9, 0.0, 1e-9, 300.0])
 def test_bilog_keeps_the_sign_and_so_the_feasibility(c: float) -> None:
     assert np.sign(bilog(np.array(c))) == np.sign(c)
@@ -39,7 +46,7 @@ def test_bilog_keeps_the_sign_and_so_the_feasibility(c: float) -> None:
 @given(columns)
 def test_warped_constraints_keep_sign_zero_and_nan_exactly(c: np.ndarray) -> None:
     warped = warp_constraints(c)
-    np.testing.assert_array_equal(np.sign(warped), np.sign(c))
+    np.testing.assert_array_equal(np.sign(warped), signs(c))
     known = ~np.isnan(c)
     assert np.isfinite(warped[known]).all()
 
@@ -90,7 +97,21 @@ def test_warped_constraints_survive_subnormal_and_infinite_values_beside_huge_on
 @pytest.mark.parametrize("column", [[np.inf, np.inf], [-np.inf, np.nan], [np.nan, np.nan], [0, 0]])
 def test_columns_without_a_finite_non_zero_value_keep_their_signs(column: list[float]) -> None:
     c = np.array(column)[:, None]
-    np.testing.assert_array_equal(np.sign(warp_constraints(c)), np.sign(c))
+    np.testing.assert_array_equal(np.sign(warp_constraints(c)), signs(c))
+
+
+@pytest.mark.parametrize("violated", [[1.0, 1.0, 1.0], [0.1, 4.0, 30.0]])
+@pytest.mark.parametrize("n_held", [1, 40])
+def test_a_constraint_that_holds_by_no_more_than_0_holds_by_some(
+    violated: list[float], n_held: int
+) -> None:
+    c = np.append(np.zeros(n_held), violated)[:, None]
+    warped = warp_constraints(c)[:, 0]
+    assert (warped[:n_held] == -ZERO_SLACK).all()
+    # It says nothing of those that fail, and 0 is the limit where one holds by more.
+    beyond = np.append(c, [[-1.0]], axis=0)
+    assert (warp_constraints(beyond)[:n_held] == 0.0).all()
+    assert warped[n_held:] == pytest.approx(warp_constraints(c[n_held:])[:, 0])
 
 
 @pytest.mark.parametrize("unit", [1e-6, 1e4, 1e300])
@@ -255,7 +276,7 @@ def test_constraints_keep_their_feasibility_and_nan_whatever_is_done_to_them(
     assert ((warped > 0) == (c > 0)).all()
     assert np.isfinite(warped[~np.isnan(c)]).all()
     if not is_gap_closed:
-        np.testing.assert_array_equal(np.sign(warped), np.sign(c))
+        np.testing.assert_array_equal(np.sign(warped), signs(c))
 
 
 @pytest.mark.parametrize(("is_scaled", "is_gap_closed"), FLAGS)
