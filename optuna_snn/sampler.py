@@ -50,6 +50,10 @@ class SCBOSampler(BaseSampler):
     computed from the stored trials at each ask and kept nowhere else. All workers of a study need
     the same arguments, since each computes it for itself.
 
+    A constraint may be 0 wherever it holds, as ``max(0, g)`` is; ``g`` itself also tells how far
+    the limit is. Continuous parameters are chosen to a millionth of their range (with
+    ``log=True``, of that of their logarithm).
+
     Args:
         n_startup_trials:
             Trials of the initial design (scrambled Sobol points). None is
@@ -298,7 +302,14 @@ class SCBOSampler(BaseSampler):
                 f"({sorted(trial.constraints)}) and the sampler has a constraints_func. "
                 "Use one of the two."
             )
-        values = [float(c) for c in self._constraints_func(trial)]
+        given = self._constraints_func(trial)
+        try:
+            values = [float(c) for c in given]
+        except TypeError as error:
+            raise TypeError(
+                f"constraints_func must return a sequence of numbers, got {given!r} for trial "
+                f"{trial.number}; a single constraint is a list of one."
+            ) from error
         if any(math.isnan(c) for c in values):
             raise ValueError(f"constraints_func gave NaN for trial {trial.number}: {values}.")
         return values

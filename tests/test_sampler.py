@@ -212,6 +212,14 @@ def test_constraints_func_beside_set_constraint_is_refused() -> None:
         constrained(lambda _: [0.0]).optimize(objective, n_trials=1)
 
 
+@pytest.mark.parametrize("returned", [1.0, None, [[1.0]]])
+def test_what_is_no_sequence_of_numbers_is_refused_with_the_trial_and_the_way_out(
+    returned: Any,
+) -> None:
+    with pytest.raises(TypeError, match=r"constraints_func must return .* for trial 0; a single"):
+        constrained(lambda _: returned).optimize(bowl(1), n_trials=1)
+
+
 def test_a_nan_of_constraints_func_is_refused_and_infinity_is_not() -> None:
     with pytest.raises(ValueError, match=r"constraints_func gave NaN for trial 0: \[1.0, nan\]"):
         constrained(lambda _: [1.0, float("nan")]).optimize(bowl(1), n_trials=1)
