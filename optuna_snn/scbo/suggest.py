@@ -51,6 +51,7 @@ from optuna_snn.scbo.models import (
     relative_sides,
 )
 from optuna_snn.scbo.novelty import (
+    N_DRAWN,
     draw_unused,
     first_allowed,
     is_exhausted,
@@ -116,11 +117,9 @@ def suggest(
     known = centred(known, part)
     here = restrict(known, part)
     if _is_flat(known.c):
-        drawn = draw_candidates(part, None, whole_cube(part), options.candidates_per_dim, rng)
-        drawn = unused(part, here, drawn)
-        is_repeat = len(drawn) == 0 and is_exhausted(part, here)
-        x = first_allowed(part, here, drawn, rng)
-        return Suggestion(part.lift(x), None, None, is_repeat=is_repeat)
+        anywhere = part.snap(rng.random((N_DRAWN, part.n_dims)))
+        x = first_allowed(part, here, anywhere, rng)
+        return Suggestion(part.lift(x), None, None, is_repeat=is_exhausted(part, here))
     is_seeking = known.c.shape[1] > 0 and bool(np.isnan(known.y).all())
     options = options.for_workers(n_workers, is_seeking, rng)
     goal: Goal = "feasibility" if is_seeking else "value"

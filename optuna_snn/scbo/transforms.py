@@ -3,7 +3,7 @@
 The objective is maximised here; the transforms of it are strictly increasing.
 Constraints are feasible where ``c <= 0``; the transforms of them keep what is feasible so.
 
-Departures from the paper, each a choice of `options`:
+Departures from the paper, each but the last a choice of `options`:
 
 1. The objective is standardised with its bad tail compressed, not turned into normal scores of
    its ranks: a refined draw needs the distances between the good values, which ranks throw away.
@@ -36,8 +36,11 @@ GAP_RATIO, MIN_VIOLATIONS = 4.0, 5
 ROUNDING = 1e-9
 MAX_WARPED_SD = 1e3
 FAR, MIN_NEAR = 1e3, 5
+"""Values are far below a gap of FAR times the distance from the best, of MIN_NEAR at least."""
 DEPTH = 3.0
+"""Logarithm of the depth of the bad tail from which on it is compressed twice."""
 ZERO_SLACK = 0.5
+"""In units of warped constraints."""
 
 
 def bilog(c: Array) -> Array:

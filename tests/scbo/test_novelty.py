@@ -47,6 +47,16 @@ def test_the_first_point_that_is_neither_known_nor_pending_is_taken() -> None:
     assert first_allowed(cube(2), known, new[::-1], rng()).tolist() == new[2].tolist()
 
 
+def test_a_point_that_is_rounded_to_a_known_one_is_not_taken() -> None:
+    space = cube(2)
+    known = observations(space)
+    rounded = space.rounded(known.x)
+    known = changed(known, x=rounded, tried=rounded)
+    beside, other = rounded[3] + 0.45e-6, np.full(2, 0.987)
+    assert space.rounded(beside).tolist() == rounded[3].tolist() != beside.tolist()
+    assert first_allowed(space, known, np.stack([beside, other]), rng()).tolist() == other.tolist()
+
+
 @pytest.mark.parametrize(("distance", "is_same"), [(0.5 * SAME_POINT, True), (1e-5, False)])
 def test_points_that_differ_by_rounding_count_as_one(distance: float, is_same: bool) -> None:
     known = observations(cube(2))
