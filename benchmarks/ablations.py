@@ -37,6 +37,7 @@ PAPER: Mapping[str, Any] = {
     "is_each_choice_refined": False,
     "untried_choice_share": 0.0,
     "n_noise_sds": 0.0,
+    "crowd_distance": 0.0,
     "has_restart_design": True,
 }
 
@@ -66,6 +67,7 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "centre as observed": {"center": "observed"},
     "a design at each restart": {"has_restart_design": True},
     "no least box under noise": {"n_noise_sds": 0.0},
+    "crowds allowed": {"crowd_distance": 0.0},
 }
 """Name -> options that differ from the default."""
 

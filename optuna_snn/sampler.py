@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -39,6 +39,17 @@ Where most of a space is infeasible, every further trial of the design is most l
 TRIALS_PER_REFIT = 50
 """Hyperparameters are fitted again once more than n / TRIALS_PER_REFIT trials are new, of n: at
 each of the first fifty, then at every second, and so on."""
+MAX_CHOICES = 5
+"""Points that an ask chooses in turn where others took each one of a discrete space meanwhile."""
+
+
+class _Choice(NamedTuple):
+    """A point (d,); what it was chosen by, None for one of the initial design."""
+
+    x: Array
+    suggestion: Suggestion | None = None
+    center: int | None = None
+    """Number of the trial that the box was laid around."""
 
 
 class SCBOSampler(BaseSampler):
@@ -187,24 +198,47 @@ class SCBOSampler(BaseSampler):
             return {}
         started = time.perf_counter()
         space = history.to_space(search_space)
-        with self._lock:
-            snapshot = self._history.read(study, trial, search_space)
+        is_discrete = math.isfinite(space.n_points)
+        snapshot = self._read(study, trial, search_space)
         self._notices.missing_constraints(snapshot)
-        with one_thread_on_cpu():
-            if self._is_initial(snapshot, space):
-                x = self._design_point(study, trial, snapshot, space, search_space)
-                suggestion, center = None, None
-            else:
-                suggestion, center = self._suggest(study, trial, snapshot, space, search_space)
-                x = space.rounded(suggestion.x)
-        params = history.to_params(x, search_space, space)
+        for _ in range(MAX_CHOICES):
+            seen = snapshot
+            with one_thread_on_cpu():
+                choice = self._choose(study, trial, seen, space, search_space)
+            params = history.to_params(choice.x, search_space, space)
+            if not is_discrete:
+                break
+            # Two that ask at once may choose alike: each shares its point, and then looks.
+            history.write_point(study, trial, params)
+            snapshot = self._read(study, trial, search_space)
+            if not history.is_taken(params, snapshot, search_space, space):
+                break
         if not history.has_given_params(trial, search_space):
             seconds = time.perf_counter() - started
-            self._write_tag(study, trial, snapshot, space, suggestion, center, seconds)
-        if math.isfinite(space.n_points):
-            history.write_point(study, trial, params)
+            self._write_tag(study, trial, seen, space, choice, seconds)
         self._plan(study, trial, search_space, params)
         return params
+
+    def _read(
+        self, study: Study, trial: FrozenTrial, distributions: Mapping[str, BaseDistribution]
+    ) -> Snapshot:
+        """What the storage holds now."""
+        with self._lock:
+            return self._history.read(study, trial, distributions)
+
+    def _choose(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        snapshot: Snapshot,
+        space: SearchSpace,
+        distributions: Mapping[str, BaseDistribution],
+    ) -> _Choice:
+        """A point of the initial design, or the step's suggestion."""
+        if self._is_initial(snapshot, space):
+            x = self._design_point(study, trial, snapshot, space, distributions)
+            return _Choice(x)
+        return self._suggest(study, trial, snapshot, space, distributions)
 
     def _plan(
         self,
@@ -231,7 +265,7 @@ class SCBOSampler(BaseSampler):
             if params is not None:
                 return params[param_name]
         is_new = self._warns_independent and not self._notices.has_named(param_name)
-        if is_new and self._has_model(study):
+        if is_new and self._is_left_out(study, param_name, param_distribution):
             may_group = self._group and self._independent_sampler is None
             self._notices.independent(trial.number, param_name, may_group)
         if self._independent_sampler is not None:
@@ -242,10 +276,10 @@ class SCBOSampler(BaseSampler):
         x = self._rng(trial, history.digest(param_name)).random((1, 1))
         return history.to_params(x[0], {param_name: param_distribution}, space)[param_name]
 
-    def _has_model(self, study: Study) -> bool:
-        """Whether the shared parameters are modelled by now."""
+    def _is_left_out(self, study: Study, name: str, distribution: BaseDistribution) -> bool:
+        """Whether the model will not see the parameter; in the first trials there is none yet."""
         with self._lock:
-            return self._history.has_finished(study)
+            return self._history.leaves_out(study, name, distribution)
 
     def _choose_in_branch(
         self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
@@ -362,8 +396,8 @@ class SCBOSampler(BaseSampler):
         snapshot: Snapshot,
         space: SearchSpace,
         distributions: Mapping[str, BaseDistribution],
-    ) -> tuple[Suggestion, int | None]:
-        """What to try next, and the number of the trial at the centre of its box."""
+    ) -> _Choice:
+        """What to try next by the models."""
         import torch
 
         from optuna_snn.scbo.suggest import suggest
@@ -390,10 +424,11 @@ class SCBOSampler(BaseSampler):
             self._notices.exhausted(space.n_points)
         if suggestion.hyper is not None:
             history.write_hyper(study, trial, signature, len(known.x), suggestion.hyper)
+        x = space.rounded(suggestion.x)
         if suggestion.center is not None:
-            return suggestion, numbers[suggestion.center]
+            return _Choice(x, suggestion, numbers[suggestion.center])
         incumbent = snapshot.state.incumbent
-        return suggestion, None if incumbent is None else incumbent.number
+        return _Choice(x, suggestion, None if incumbent is None else incumbent.number)
 
     def _write_tag(
         self,
@@ -401,12 +436,11 @@ class SCBOSampler(BaseSampler):
         trial: FrozenTrial,
         snapshot: Snapshot,
         space: SearchSpace,
-        suggestion: Suggestion | None,
-        center: int | None,
+        choice: _Choice,
         seconds: float,
     ) -> None:
         """Tag the trial with the region that its point was chosen in."""
-        region = snapshot.state.region
+        region, suggestion = snapshot.state.region, choice.suggestion
         tag = Tag(
             epoch=region.epoch,
             generation=region.generation,
@@ -417,7 +451,7 @@ class SCBOSampler(BaseSampler):
         )
         predicted = None if suggestion is None else suggestion.predicted_feasible
         side = None if suggestion is None else suggestion.side
-        stored = history.SamplerTag(tag, center, predicted, seconds, side)
+        stored = history.SamplerTag(tag, choice.center, predicted, seconds, side)
         history.write_tag(study, trial, stored)
 
     def _rng(self, trial: FrozenTrial, *more: int) -> np.random.Generator:

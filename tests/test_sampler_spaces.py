@@ -1,12 +1,14 @@
 """Every kind of search space goes through the sampler."""
 
+from typing import Any
+
 import optuna
 import pytest
 from optuna.distributions import IntDistribution
 from optuna.trial import Trial, TrialState
 
 from optuna_snn import SCBOSampler
-from optuna_snn.history import read_tag
+from optuna_snn.history import read_tag, to_params
 from tests.helpers import bowl, finished_trial, n_modelled, optimised, params_of
 
 
@@ -91,6 +93,62 @@ def test_asks_under_way_at_once_take_different_points_of_a_discrete_space() -> N
     asked = [study.ask() for _ in range(8)]
     values = [t.suggest_int("n", 0, 11) for t in asked]
     assert len(set(values) | {p["n"] for p in params_of(study)}) == 12
+
+
+def grid(trial: Trial) -> float:
+    return float(trial.suggest_int("n", 0, 9) + trial.suggest_categorical("k", range(5)))
+
+
+@pytest.mark.parametrize("n_told", [3, 12], ids=["in the design", "with a model"])
+@pytest.mark.parametrize("is_ended", [False, True], ids=["and runs it", "and ended it"])
+def test_a_point_that_another_takes_while_it_is_chosen_is_given_up(
+    n_told: int, is_ended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = optimised(grid, n_trials=n_told, n_startup_trials=6)
+    choose, taken = SCBOSampler._choose, []
+
+    def overtaken(*asked: Any) -> Any:
+        choice = choose(*asked)
+        if len(taken) < 2:
+            space, distributions = asked[-2:]
+            taken.append(to_params(choice.x, distributions, space))
+            study.add_trial(
+                optuna.create_trial(
+                    state=TrialState.COMPLETE if is_ended else TrialState.RUNNING,
+                    params=taken[-1], distributions=distributions,
+                    values=[1.0] if is_ended else None,
+                )
+            )  # fmt: skip
+        return choice
+
+    monkeypatch.setattr(SCBOSampler, "_choose", overtaken)
+    trial = study.ask()
+    grid(trial)
+    assert len(taken) == 2
+    points = [tuple(sorted(p.items())) for p in params_of(study)]
+    assert len(set(points)) == len(points) == n_told + 3
+
+
+def test_of_a_space_whose_last_point_another_takes_points_are_chosen_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def pair(trial: Trial) -> float:
+        return float(trial.suggest_int("n", 0, 3))
+
+    study = optimised(pair, n_trials=3, n_startup_trials=2)
+    choose, n_choices = SCBOSampler._choose, []
+
+    def overtaken(*asked: Any) -> Any:
+        n_choices.append(1)
+        if len(n_choices) == 1:
+            left = {0, 1, 2, 3} - {p["n"] for p in params_of(study) if p}
+            space = {"n": IntDistribution(0, 3)}
+            study.add_trial(finished_trial({"n": left.pop()}, 1.0, distributions=space))
+        return choose(*asked)
+
+    monkeypatch.setattr(SCBOSampler, "_choose", overtaken)
+    assert study.ask().suggest_int("n", 0, 3) in range(4)
+    assert len(n_choices) == 1
 
 
 def test_a_wrapper_that_fixes_parameters_is_followed() -> None:

@@ -17,7 +17,7 @@ from optuna_snn.history.attributes import (
     write_point,
     write_tag,
 )
-from optuna_snn.history.observe import observe
+from optuna_snn.history.observe import is_taken, observe
 from optuna_snn.history.parameters import to_held, to_params, to_points, to_space
 from optuna_snn.history.plans import Plan, Plans
 from optuna_snn.history.reader import History, Snapshot, read_state, read_trials
@@ -33,6 +33,7 @@ __all__ = [
     "Snapshot",
     "digest",
     "has_given_params",
+    "is_taken",
     "observe",
     "parse",
     "read_state",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -74,6 +74,20 @@ def observe(
     survivors = [n for n, i in zip(snapshot.survivors, presumed_inside, strict=True) if i]
     numbers = [*rows.number[used].tolist(), *survivors]
     return Observed(sorted(state.known_constraints), known, numbers)
+
+
+def is_taken(
+    params: Mapping[str, Any],
+    snapshot: Snapshot,
+    distributions: Mapping[str, BaseDistribution],
+    space: SearchSpace,
+) -> bool:
+    """Whether another trial has this point of a discrete space in which some are still free."""
+    from optuna_snn.scbo.novelty import is_exhausted, unused
+
+    x, _ = to_points([params], distributions, space)
+    known = observe(snapshot, distributions, space).known
+    return len(unused(space, known, x)) == 0 and not is_exhausted(space, known)
 
 
 def _presumed(c: Array) -> Array:

@@ -91,9 +91,10 @@ class History:
                 space = intersection(space, trial.distributions)
         return dict(sorted((space or {}).items()))
 
-    def has_finished(self, study: Study) -> bool:
-        """Whether any trial has taught the search space."""
-        return self._finished(study, Numbered(read_trials(study))).space is not None
+    def leaves_out(self, study: Study, name: str, distribution: BaseDistribution) -> bool:
+        """Whether the space that the finished trials share is known, and lacks this parameter."""
+        space = self._finished(study, Numbered(read_trials(study))).space
+        return space is not None and space.get(name) != distribution
 
     def read(
         self, study: Study, trial: FrozenTrial, distributions: Mapping[str, BaseDistribution]

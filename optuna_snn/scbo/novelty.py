@@ -1,4 +1,4 @@
-"""Points that may be suggested: neither known nor pending, and not beside failures."""
+"""Points that may be suggested: not known, not pending, not in a crowd or beside failures."""
 
 from __future__ import annotations
 
@@ -15,18 +15,28 @@ SAME_POINT = 10.0**-DIGITS
 rounding takes away, or two that differ here would be the same when they are handed out."""
 NEAR_FAILURE = 0.02
 """Chebyshev distance within which a failed trial speaks against a point."""
+MAX_CROWD = 5
+"""Points so close together that one more would tell nothing."""
 
 
 def first_allowed(
-    space: SearchSpace, known: Observations, ranked: Array, rng: np.random.Generator
+    space: SearchSpace,
+    known: Observations,
+    ranked: Array,
+    rng: np.random.Generator,
+    crowd: float = 0.0,
 ) -> Array:
-    """The first of the ranked points (r, d) that is new and not beside failures. (d,).
+    """The first of the ranked points (r, d) that is new, not beside failures nor in a crowd. (d,).
 
-    Where there is none, as `draw_unused`.
+    crowd: Chebyshev distance within which MAX_CROWD known or pending points are one.
+    Where there is no such point, as `draw_unused`.
     """
-    for i in range(len(ranked)):
-        if not _is_taken(known, ranked[i]) and not _is_beside_failures(known, ranked[i]):
-            return np.array(ranked[i])
+    others = np.concatenate([known.tried, known.pending])
+    for x in ranked:
+        distance = _distances(others, x)
+        is_taken = (distance <= SAME_POINT).any() or (distance < crowd).sum() >= MAX_CROWD
+        if not is_taken and (_distances(known.failed, x) <= NEAR_FAILURE).sum() < 2:
+            return np.array(x)
     return draw_unused(space, known, rng)
 
 
@@ -76,13 +86,7 @@ def draw_unused(space: SearchSpace, known: Observations, rng: np.random.Generato
     return np.array(free[rng.integers(len(free))] if len(free) else drawn[0])
 
 
-def _is_taken(known: Observations, x: Array) -> bool:
-    return _n_within(known.tried, x, SAME_POINT) + _n_within(known.pending, x, SAME_POINT) > 0
-
-
-def _is_beside_failures(known: Observations, x: Array) -> bool:
-    return _n_within(known.failed, x, NEAR_FAILURE) >= 2
-
-
-def _n_within(points: Array, x: Array, distance: float) -> int:
-    return int((np.abs(points - x).max(axis=1, initial=0.0) <= distance).sum())
+def _distances(points: Array, x: Array) -> Array:
+    """Chebyshev distance of the points (n, d) from x (d,). (n,)."""
+    distances: Array = np.abs(points - x).max(axis=1, initial=0.0)
+    return distances

@@ -89,6 +89,9 @@ class Options:
     n_noise_sds: float = 3.0
     """Standard deviations of its noise by which the objective has to change within the box, which
     is no smaller than that; 0 in the paper."""
+    crowd_distance: float = 3e-4
+    """Part of the box's side within which no point joins a crowd of known ones, as would happen
+    where a kink beside a bound is hidden from the model; 0 in the paper."""
     has_restart_design: bool = False
     """Whether a restart begins with a new initial design, as in the paper, or with the model of
     all trials and the whole space."""
@@ -98,8 +101,10 @@ class Options:
             value, names = getattr(self, name), get_args(kind)
             if get_origin(kind) is Literal and value not in names:
                 raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}.")
-        if not 0.0 <= self.n_noise_sds < math.inf:
-            raise ValueError(f"n_noise_sds must be at least 0, got {self.n_noise_sds!r}.")
+        for name in ("n_noise_sds", "crowd_distance"):
+            least = getattr(self, name)
+            if not 0.0 <= least < math.inf:
+                raise ValueError(f"{name} must be at least 0, got {least!r}.")
         for name in ("untried_choice_share", "parallel_all_share"):
             share = getattr(self, name)
             if not 0.0 <= share <= 1.0:

@@ -5,6 +5,7 @@ import pytest
 
 from optuna_snn.scbo.candidates import all_points
 from optuna_snn.scbo.novelty import (
+    MAX_CROWD,
     NEAR_FAILURE,
     SAME_POINT,
     draw_unused,
@@ -55,6 +56,19 @@ def test_a_point_that_is_rounded_to_a_known_one_is_not_taken() -> None:
     beside, other = rounded[3] + 0.45e-6, np.full(2, 0.987)
     assert space.rounded(beside).tolist() == rounded[3].tolist() != beside.tolist()
     assert first_allowed(space, known, np.stack([beside, other]), rng()).tolist() == other.tolist()
+
+
+@pytest.mark.parametrize(("n_near", "is_crowd"), [(MAX_CROWD - 1, False), (MAX_CROWD, True)])
+@pytest.mark.parametrize("n_pending", [0, 2])
+def test_a_point_does_not_join_a_crowd(n_near: int, is_crowd: bool, n_pending: int) -> None:
+    spot, other = np.full(2, 0.3), np.full(2, 0.9)
+    near = spot + np.linspace(2e-4, 4e-4, n_near)[:, None]
+    known = observations(cube(2))
+    known = changed(known, tried=near[n_pending:], pending=near[:n_pending])
+    ranked = np.stack([spot, other])
+    expected = other if is_crowd else spot
+    assert first_allowed(cube(2), known, ranked, rng(), crowd=5e-4).tolist() == expected.tolist()
+    assert first_allowed(cube(2), known, ranked, rng(), crowd=2e-4).tolist() == spot.tolist()
 
 
 @pytest.mark.parametrize(("distance", "is_same"), [(0.5 * SAME_POINT, True), (1e-5, False)])

@@ -25,6 +25,7 @@ CHOICES = [
     *((name, value) for name, kind in TYPES.items() if kind is bool for value in (False, True)),
     *((name, value) for name in COUNTS for value in (SMALL, LARGE)),
     *(("n_noise_sds", value) for value in (0.0, 1e3)),
+    *(("crowd_distance", value) for value in (0.0, 0.1)),
     *((name, value) for name in SHARES for value in (0.0, 1.0)),
 ]
 SPACES = {"mixed": MIXED, "floats": cube(3)}
@@ -75,6 +76,7 @@ def test_all_the_choices_of_the_paper_work_together() -> None:
         is_each_choice_refined=False,
         untried_choice_share=0.0,
         n_noise_sds=0.0,
+        crowd_distance=0.0,
         max_local_points=10**6,
     )
     for space in SPACES.values():
@@ -96,9 +98,10 @@ WITHOUT_EFFECT = {
     "parallel_all_share",
     "n_parallel_draws",
     "max_parallel_points",
+    "crowd_distance",
 }
-"""On these data no constraint jumps, there is no noise, one worker searches, and all choices were
-tried; the design of a restart is the sampler's."""
+"""On these data no constraint jumps, there is no noise, no crowd, one worker searches, and all
+choices were tried; the design of a restart is the sampler's."""
 SEEKING = {"n_seeking_draws", "seeking_box"}
 """These matter only while no objective value is known."""
 
@@ -268,10 +271,11 @@ def test_huge_objectives_are_searched_on_whatever_their_transform(objective: str
     assert ((x >= 0) & (x <= 1)).all()
 
 
+@pytest.mark.parametrize("name", ["n_noise_sds", "crowd_distance"])
 @pytest.mark.parametrize("value", [-0.1, math.inf, math.nan])
-def test_a_multiple_of_the_noise_below_zero_or_not_finite_is_refused(value: float) -> None:
-    with pytest.raises(ValueError, match=f"n_noise_sds must be at least 0, got {value}"):
-        Options(n_noise_sds=value)
+def test_a_multiple_below_zero_or_not_finite_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be at least 0, got {value}"):
+        Options(**{name: value})  # type: ignore[arg-type]
 
 
 def test_options_are_compared_by_value_and_cannot_be_changed() -> None:

@@ -7,8 +7,9 @@ import torch
 
 from optuna_snn.scbo import surrogate
 from optuna_snn.scbo.candidates import Box, all_points
+from optuna_snn.scbo.novelty import MAX_CROWD
 from optuna_snn.scbo.observations import Observations
-from optuna_snn.scbo.options import Options
+from optuna_snn.scbo.options import DEFAULT, Options
 from optuna_snn.scbo.paths import Path
 from optuna_snn.scbo.space import Categorical, Numeric, SearchSpace
 from optuna_snn.scbo.suggest import Suggestion, suggest
@@ -238,3 +239,24 @@ def test_a_discrete_point_is_suggested_once_until_the_space_is_exhausted() -> No
         known = changed(known, pending=np.vstack([known.pending, next_one.x]))
     repeat = ask(TINY, known)
     assert (everything == repeat.x).all(axis=1).any() and repeat.is_repeat
+
+
+@pytest.mark.parametrize("length", [0.8, 0.1])
+def test_a_bound_at_which_results_crowd_is_left_if_they_lie_close_for_the_box(
+    length: float,
+) -> None:
+    # As found beside a kink: the objective falls towards 0, as far as the model sees.
+    x = np.append(np.linspace(0.0, 1e-4, 8), np.linspace(0.1, 1.0, 8))[:, None]
+    known = observations(cube(1), n=len(x), n_constraints=0)
+    known = changed(
+        known, x=x, y=-np.abs(x[:, 0] - 0.012), tried=x, center=x[0],
+        may_center=np.ones(len(x), dtype=bool),
+    )  # fmt: skip
+    for seed in range(5):
+        stream = np.random.default_rng(seed)
+        found = suggest(cube(1), known, length, LENGTH_INIT, stream, CPU).x[0]
+        assert (np.abs(x[:, 0] - found) < DEFAULT.crowd_distance * length).sum() < MAX_CROWD
+        stream = np.random.default_rng(seed)
+        allowed = Options(crowd_distance=0.0)
+        crowd = suggest(cube(1), known, length, LENGTH_INIT, stream, CPU, options=allowed).x[0]
+        assert crowd < 2e-4
