@@ -15,7 +15,7 @@ SAME_POINT = 10.0**-DIGITS
 rounding takes away, or two that differ here would be the same when they are handed out."""
 NEAR_FAILURE = 0.02
 """Chebyshev distance within which a failed trial speaks against a point."""
-MAX_CROWD = 5
+MAX_CROWD = 3
 """Points so close together that one more would tell nothing."""
 
 
@@ -28,16 +28,19 @@ def first_allowed(
 ) -> Array:
     """The first of the ranked points (r, d) that is new, not beside failures nor in a crowd. (d,).
 
-    crowd: Chebyshev distance within which MAX_CROWD known or pending points are one.
+    crowd: Chebyshev distance within which MAX_CROWD known or pending points are a crowd.
     Where there is no such point, as `draw_unused`.
     """
-    others = np.concatenate([known.tried, known.pending])
     for x in ranked:
-        distance = _distances(others, x)
-        is_taken = (distance <= SAME_POINT).any() or (distance < crowd).sum() >= MAX_CROWD
+        is_taken = _n_within(known, x, SAME_POINT) > 0 or is_crowded(known, x, crowd)
         if not is_taken and (_distances(known.failed, x) <= NEAR_FAILURE).sum() < 2:
             return np.array(x)
     return draw_unused(space, known, rng)
+
+
+def is_crowded(known: Observations, x: Array, crowd: float) -> bool:
+    """Whether MAX_CROWD known or pending points lie within a Chebyshev distance of x (d,)."""
+    return crowd > 0.0 and _n_within(known, x, crowd) >= MAX_CROWD
 
 
 def unused(space: SearchSpace, known: Observations, x: Array) -> Array:
@@ -84,6 +87,12 @@ def draw_unused(space: SearchSpace, known: Observations, rng: np.random.Generato
     everywhere = all_points(space) if space.n_points <= MAX_ENUMERATED else drawn
     free = unused(space, known, everywhere)
     return np.array(free[rng.integers(len(free))] if len(free) else drawn[0])
+
+
+def _n_within(known: Observations, x: Array, distance: float) -> int:
+    """Known and pending points within a Chebyshev distance of x (d,)."""
+    n_tried = (_distances(known.tried, x) <= distance).sum()
+    return int(n_tried + (_distances(known.pending, x) <= distance).sum())
 
 
 def _distances(points: Array, x: Array) -> Array:

@@ -14,6 +14,8 @@ import numpy as np
 
 MANY_WORKERS = 8
 """Workers from which on a search has so few rounds that it takes more caution."""
+FEW_DIMS = 6
+"""Dimensions up to which a search can afford less caution."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,9 @@ class Options:
     n_parallel_draws: int = 6
     """The same where MANY_WORKERS or more search, if it is more: the fewer the rounds, the more a
     round of infeasible results costs."""
+    single_draw_share: float = 0.5
+    """Share of the asks in at most FEW_DIMS dimensions that go by a single draw of the objective,
+    where the mean of several creeps along a valley; 1 in the paper."""
     n_seeking_draws: int = 20
     """Draws of the probability of feasibility, the goal while no objective value is known."""
     seeking_box: Literal["cube", "region"] = "cube"
@@ -90,8 +95,8 @@ class Options:
     """Standard deviations of its noise by which the objective has to change within the box, which
     is no smaller than that; 0 in the paper."""
     crowd_distance: float = 3e-4
-    """Part of the box's side within which no point joins a crowd of known ones, as would happen
-    where a kink beside a bound is hidden from the model; 0 in the paper."""
+    """Part of the box's side within which no point joins a crowd of known ones. Where the best
+    would, a better one is looked for in the whole space; 0 is neither, as in the paper."""
     has_restart_design: bool = False
     """Whether a restart begins with a new initial design, as in the paper, or with the model of
     all trials and the whole space."""
@@ -105,7 +110,7 @@ class Options:
             least = getattr(self, name)
             if not 0.0 <= least < math.inf:
                 raise ValueError(f"{name} must be at least 0, got {least!r}.")
-        for name in ("untried_choice_share", "parallel_all_share"):
+        for name in ("untried_choice_share", "parallel_all_share", "single_draw_share"):
             share = getattr(self, name)
             if not 0.0 <= share <= 1.0:
                 raise ValueError(f"{name} must be between 0 and 1, got {share!r}.")

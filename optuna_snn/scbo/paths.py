@@ -76,6 +76,12 @@ class Path:
         )
         return self.offset[b] + self.scale[b] * (values + self.mean[b])
 
+    def with_one_draw_of(self, b: int) -> Path:
+        """The same draws, but all of one output are its first."""
+        amplitudes, update = self.amplitudes.clone(), self.update.clone()
+        amplitudes[b], update[b] = amplitudes[b, :1], update[b, :1]
+        return replace(self, amplitudes=amplitudes, update=update)
+
     def to(self, device: torch.device, dtype: torch.dtype = torch.float64) -> Path:
         """The same draws elsewhere, or rounded to another precision."""
         return replace(self, **{name: t.to(device, dtype) for name, t in vars(self).items()})

@@ -27,9 +27,13 @@ Departures from the paper, beside those of the steps:
    until the region is so small that the search only polishes.
 6. Some coordinates may be held: those of a conditional space that are chosen already. The models
    are of the whole space; the box, the candidates and the climb are of the slice (`slices`).
-7. A point does not join a crowd, much closer together than the box is wide. Where the objective
-   has a kink beside a bound, a smooth model sees the best at the bound, time and again, and the
-   results there differ by too little to tell it otherwise.
+7. A point does not join a crowd, much closer together than the box is wide. Either the place is
+   searched out, or a model is wrong there: where the objective has a kink beside a bound, it sees
+   the best at the bound, time and again, and the results differ by too little to tell it
+   otherwise. One draw of the whole space is asked for a better place; if it has none, the next
+   best of the box is taken.
+8. In few dimensions half of the asks go by a single draw of the objective, as in the paper: the
+   mean of several creeps along a valley.
 """
 
 from __future__ import annotations
@@ -42,7 +46,6 @@ import numpy.typing as npt
 import torch
 
 from optuna_snn.scbo import surrogate
-from optuna_snn.scbo.candidates import Box, draw_candidates, make_box, neighbours, whole_cube
 from optuna_snn.scbo.models import (
     Moves,
     choose_center,
@@ -57,23 +60,27 @@ from optuna_snn.scbo.novelty import (
     N_DRAWN,
     draw_unused,
     first_allowed,
+    is_crowded,
     is_exhausted,
-    untried_choices,
     unused,
 )
 from optuna_snn.scbo.observations import Observations
-from optuna_snn.scbo.options import DEFAULT, Options
-from optuna_snn.scbo.paths import Path, draw_path
-from optuna_snn.scbo.refinement import refine
+from optuna_snn.scbo.options import DEFAULT, FEW_DIMS, Options
+from optuna_snn.scbo.paths import draw_path
+from optuna_snn.scbo.ranking import (
+    better_elsewhere,
+    box_around,
+    candidates_in,
+    other_choices,
+    ranked_points,
+    untried_now,
+)
 from optuna_snn.scbo.slices import centred, restrict, slice_of
 from optuna_snn.scbo.space import Array, SearchSpace
 from optuna_snn.scbo.thompson import (
-    N_STARTS,
     Goal,
-    best_of_other_choices,
     evaluate,
     merit_order,
-    screen,
 )
 
 _logger = logging.getLogger(__name__)
@@ -135,10 +142,12 @@ def suggest(
         center = here.center if row is None else part.project(known.x[row])
         n_draws = options.n_seeking_draws if is_seeking else options.n_draws
         path = draw_path(posterior, rng, n_draws)
+        if _is_single(part, is_seeking, rng, options):
+            path = path.with_one_draw_of(0)
     except surrogate.LinAlgError as error:
         _logger.warning(f"No model of {len(known.x)} trials: {error} Drawing a point of the box.")
-        box = _box(part, None if is_whole else center, length, length_init)
-        drawn = _candidates(part, center, box, rng, options, Moves(options.n_perturbed))
+        box = box_around(part, None if is_whole else center, length, length_init)
+        drawn = candidates_in(part, center, box, rng, options, Moves(options.n_perturbed))
         x = first_allowed(part, here, drawn, rng)
         return Suggestion(part.lift(x), None, None)
 
@@ -150,24 +159,28 @@ def suggest(
     side = None if center is None or is_whole else length
     if options.box == "lengthscales":
         sides = relative_sides(posterior)[part.is_free]
-    box = _box(part, None if is_whole else center, length, length_init, sides)
-    candidates = unused(part, here, _candidates(part, center, box, rng, options, moves))
+    box = box_around(part, None if is_whole else center, length, length_init, sides)
+    candidates = unused(part, here, candidates_in(part, center, box, rng, options, moves))
     hyper = posterior.hyper.pack() if is_refit else None
     if len(candidates) == 0:
         x = draw_unused(part, here, rng)
         probability = probability_of_feasibility(posterior, part, x)
         return Suggestion(part.lift(x), hyper, probability, side, is_exhausted(part, here), row)
 
-    untried = _untried(part, here, center, rng, goal, options)
+    untried = untried_now(part, here, center, rng, goal, options)
     if len(untried) > 0:
         ranked = untried[merit_order(evaluate(path, part, untried, goal))]
     else:
         others = np.empty((0, part.n_dims))
         if options.is_each_choice_refined and center is not None and part.is_categorical.any():
             local = part.project(known.x[local_rows(space, known, options)])
-            others = _other_choices(path, part, local, center, length_init, rng, goal, options)
-        ranked = _ranked(path, part, box, candidates, others, center, rng, goal, options)
-    crowd = options.crowd_distance * (length if side is not None else 1.0)
+            others = other_choices(path, part, local, center, length_init, rng, goal, options)
+        ranked = ranked_points(path, part, box, candidates, others, center, rng, goal, options)
+    crowd = options.crowd_distance * (1.0 if side is None else length)
+    if goal == "value" and center is not None and is_crowded(here, ranked[0], crowd):
+        one = draw_path(posterior, rng)
+        elsewhere = better_elsewhere(one, part, here, center, crowd, rng, options, moves)
+        ranked = np.concatenate([elsewhere, ranked])
     x = first_allowed(part, here, ranked, rng, crowd)
     probability = probability_of_feasibility(posterior, part, x)
     return Suggestion(part.lift(x), hyper, probability, side, center=row)
@@ -184,92 +197,10 @@ def _is_flat(c: Array) -> bool:
     return all(len(column) == 0 or bool((column == column[0]).all()) for column in known)
 
 
-def _ranked(
-    path: Path,
-    space: SearchSpace,
-    box: Box,
-    candidates: Array,
-    others: Array,
-    center: Array | None,
-    rng: np.random.Generator,
-    goal: Goal,
-    options: Options,
-) -> Array:
-    """The best candidates, what they are refined to and others, the best on the draws first.
-
-    Then the other candidates, in the order of screening.
-    """
-    order, active = screen(path.to(path.X.device, torch.float32), space, candidates, goal)
-    starts, rest = np.split(candidates[order], [N_STARTS])
-    finalists = np.concatenate([others, starts])
-    if options.refinement != "none":
-        kept = center if options.refinement == "perturbed" else None
-        refined = refine(path, space, box, starts, rng, active, goal, options.is_relaxed, kept)
-        finalists = np.concatenate([finalists, refined])
-    finalists = finalists[merit_order(evaluate(path, space, finalists, goal))]
-    return np.concatenate([finalists, rest])
-
-
-def _untried(
-    space: SearchSpace,
-    known: Observations,
-    center: Array | None,
-    rng: np.random.Generator,
-    goal: Goal,
-    options: Options,
-) -> Array:
-    """In some of the asks, the centre (d,) with other choices that are new together. (k, d)."""
-    nothing: Array = np.empty((0, space.n_dims))
-    if center is None or goal != "value" or not space.is_categorical.any():
-        return nothing
-    if rng.random() >= options.untried_choice_share:
-        return nothing
-    return untried_choices(space, known, center, rng)
-
-
-def _other_choices(
-    path: Path,
-    space: SearchSpace,
-    known_x: Array,
-    center: Array,
-    length: float,
-    rng: np.random.Generator,
-    goal: Goal,
-    options: Options,
-) -> Array:
-    """The best known points of other choices, each refined in a box of its own. (k, d)."""
-    refined = [np.empty((0, space.n_dims))]
-    for point in best_of_other_choices(path, space, known_x, center, goal):
-        around = make_box(space, point, length, length)
-        start = point[None]
-        refined.append(refine(path, space, around, start, rng, None, goal, options.is_relaxed))
-    return np.concatenate(refined[::-1])
-
-
-def _box(
-    space: SearchSpace,
-    center: Array | None,
-    length: float,
-    length_init: float,
-    sides: Array | None = None,
-) -> Box:
-    """The box around the centre (d,), the whole cube if that is None."""
-    if center is None:
-        return whole_cube(space)
-    return make_box(space, center, length, length_init, sides)
-
-
-def _candidates(
-    space: SearchSpace,
-    center: Array | None,
-    box: Box,
-    rng: np.random.Generator,
-    options: Options,
-    moves: Moves,
-) -> Array:
-    per_dim = options.candidates_per_dim
-    n = min(25 * per_dim, max(10 * per_dim, per_dim * space.n_dims))
-    candidates = draw_candidates(space, center, box, n, rng, moves.n_perturbed, moves.is_spread)
-    if center is None:
-        return candidates
-    return np.concatenate([candidates, neighbours(space, center, rng)])
+def _is_single(
+    space: SearchSpace, is_seeking: bool, rng: np.random.Generator, options: Options
+) -> bool:
+    """Whether this ask goes by one draw of the objective."""
+    if is_seeking or space.n_dims > FEW_DIMS:
+        return False
+    return rng.random() < options.single_draw_share

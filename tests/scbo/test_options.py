@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from optuna_snn.scbo.observations import Observations
-from optuna_snn.scbo.options import DEFAULT, Options
+from optuna_snn.scbo.options import DEFAULT, FEW_DIMS, Options
+from optuna_snn.scbo.paths import Path
 from optuna_snn.scbo.space import Categorical, Numeric, SearchSpace
 from optuna_snn.scbo.suggest import Suggestion, suggest
 from tests.helpers import MIXED, cube
@@ -19,7 +20,7 @@ SMALL, LARGE = 1, 30
 TYPES = get_type_hints(Options)
 NAMED = [name for name, kind in TYPES.items() if get_origin(kind) is Literal]
 COUNTS = [name for name, kind in TYPES.items() if kind in (int, int | None)]
-SHARES = ["untried_choice_share", "parallel_all_share"]
+SHARES = ["untried_choice_share", "parallel_all_share", "single_draw_share"]
 CHOICES = [
     *((name, value) for name in NAMED for value in get_args(TYPES[name])),
     *((name, value) for name, kind in TYPES.items() if kind is bool for value in (False, True)),
@@ -75,6 +76,7 @@ def test_all_the_choices_of_the_paper_work_together() -> None:
         refinement="none",
         is_each_choice_refined=False,
         untried_choice_share=0.0,
+        single_draw_share=1.0,
         n_noise_sds=0.0,
         crowd_distance=0.0,
         max_local_points=10**6,
@@ -121,6 +123,30 @@ def test_a_share_of_the_asks_tries_a_single_new_choice_at_the_centre() -> None:
         options = Options(untried_choice_share=share)
         asked = [ask(space, known, options, seed) for seed in range(20)]
         assert sum(map(is_single_new_choice, asked)) in expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_dims", [FEW_DIMS, FEW_DIMS + 1])
+@pytest.mark.parametrize("is_seeking", [False, True])
+def test_in_few_dimensions_a_share_of_the_asks_goes_by_one_draw_of_the_objective(
+    n_dims: int, is_seeking: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_one: list[int] = []
+    plain = Path.with_one_draw_of
+
+    def counted(path: Path, output: int) -> Path:
+        of_one.append(output)
+        return plain(path, output)
+
+    monkeypatch.setattr(Path, "with_one_draw_of", counted)
+    known = known_of(cube(n_dims), is_seeking)
+    for share, expected in ((1.0, range(20, 21)), (0.0, range(1)), (0.5, range(4, 17))):
+        of_one.clear()
+        for seed in range(20):
+            ask(cube(n_dims), known, Options(single_draw_share=share), seed)
+        may = n_dims == FEW_DIMS and not is_seeking
+        assert len(of_one) in (expected if may else range(1))
+        assert set(of_one) <= {0}
 
 
 @pytest.mark.parametrize("name", SHARES)

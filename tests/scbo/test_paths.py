@@ -195,3 +195,13 @@ def test_a_rounded_copy_is_the_same_path_to_single_precision() -> None:
         rounded(features.float()).double(), path(features), rtol=1e-3, atol=1e-2
     )
     assert path.X.dtype == torch.float64
+
+
+def test_one_draw_of_an_output_stands_for_all_of_it_and_the_others_stay() -> None:
+    path = draw_path(posterior(), np.random.default_rng(0), n_draws=3, n_fourier=64)
+    features = torch.as_tensor(TEST_POINTS)
+    before = path(features)
+    one = path.with_one_draw_of(0)
+    assert torch.equal(one(features)[0], before[0, :1].expand(3, -1))
+    assert torch.equal(one(features)[1:], before[1:])
+    assert torch.equal(path(features), before)

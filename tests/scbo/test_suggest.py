@@ -93,7 +93,7 @@ def test_where_all_that_was_refined_is_taken_the_best_candidate_is_next_and_no_w
         end = of_other_choice[0] if is_other else points[best]
         return np.repeat(end[None], len(starts), axis=0)
 
-    monkeypatch.setattr("optuna_snn.scbo.suggest.refine", refine)
+    monkeypatch.setattr("optuna_snn.scbo.ranking.refine", refine)
     for seed in range(5):
         options = Options(untried_choice_share=0.0)
         stream = np.random.default_rng(seed)
