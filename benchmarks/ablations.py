@@ -38,6 +38,7 @@ PAPER: Mapping[str, Any] = {
     "untried_choice_share": 0.0,
     "n_noise_sds": 0.0,
     "crowd_distance": 0.0,
+    "elsewhere_share": 0.0,
     "has_restart_design": True,
 }
 
@@ -68,6 +69,7 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "a design at each restart": {"has_restart_design": True},
     "no least box under noise": {"n_noise_sds": 0.0},
     "crowds allowed": {"crowd_distance": 0.0},
+    "never elsewhere": {"elsewhere_share": 0.0},
     "the mean of draws only": {"single_draw_share": 0.0},
 }
 """Name -> options that differ from the default."""

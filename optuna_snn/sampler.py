@@ -408,10 +408,12 @@ class SCBOSampler(BaseSampler):
         is_warm = stored is not None and stored["signature"] == signature
         warm = np.array(stored["theta"]) if stored is not None and is_warm else None
         n_since = len(known.x) - (stored["n_trials"] if stored is not None and is_warm else 0)
+        region = snapshot.state.region
+        tolerated = self._settings.tolerated_failures(space.n_dims, snapshot.n_running)
         suggestion = suggest(
             space,
             known,
-            snapshot.state.region.length,
+            region.length,
             self._settings.length_init,
             self._rng(trial),
             torch.device(self._device),
@@ -419,6 +421,7 @@ class SCBOSampler(BaseSampler):
             is_refit=warm is None or n_since > len(known.x) / TRIALS_PER_REFIT,
             options=self._options,
             n_workers=snapshot.n_running,
+            is_failing=region.is_failing(tolerated),
         )
         if suggestion.is_repeat:
             self._notices.exhausted(space.n_points)

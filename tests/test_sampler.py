@@ -14,6 +14,7 @@ from optuna_snn import SCBOSampler, history
 from optuna_snn.history import SamplerTag, read_state, read_tag
 from optuna_snn.scbo.candidates import sobol
 from optuna_snn.scbo.options import Options
+from optuna_snn.scbo.suggest import Suggestion, suggest
 from tests.helpers import bowl, params_of
 
 BAD_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
@@ -262,3 +263,22 @@ def test_a_restart_may_begin_with_a_new_design() -> None:
     assert [t.center for t in tags[3:6]] == [None] * 3
     for number, t in enumerate(tags, start=3):
         assert t.tag.is_initial or t.center in range(6 * t.tag.epoch, number)
+
+
+def test_a_box_is_failing_once_two_fifths_of_its_tolerated_failures_came_in_a_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[tuple[int, bool]] = []
+
+    def noted(*args: Any, is_failing: bool, **more: Any) -> Suggestion:
+        region = read_state(study, study.sampler._settings).region  # type: ignore[attr-defined]
+        said.append((region.n_failures, is_failing))
+        return suggest(*args, is_failing=is_failing, **more)
+
+    monkeypatch.setattr("optuna_snn.scbo.suggest.suggest", noted)
+    study = optuna.create_study(
+        sampler=SCBOSampler(seed=0, n_startup_trials=3, failure_tolerance=5)
+    )
+    study.optimize(lambda t: t.suggest_float("x", 0, 1) * 0.0 + t.number, n_trials=16)
+    assert {n for n, _ in said} == set(range(5))
+    assert all(is_failing == (n >= 2) for n, is_failing in said)

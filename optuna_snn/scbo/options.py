@@ -94,6 +94,9 @@ class Options:
     n_noise_sds: float = 3.0
     """Standard deviations of its noise by which the objective has to change within the box, which
     is no smaller than that; 0 in the paper."""
+    elsewhere_share: float = 0.5
+    """Share of the asks in at most FEW_DIMS dimensions that look in the whole space for a better
+    place, while the box is failing; there are none in the paper."""
     crowd_distance: float = 3e-4
     """Part of the box's side within which no point joins a crowd of known ones. Where the best
     would, a better one is looked for in the whole space; 0 is neither, as in the paper."""
@@ -107,10 +110,15 @@ class Options:
             if get_origin(kind) is Literal and value not in names:
                 raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}.")
         for name in ("n_noise_sds", "crowd_distance"):
-            least = getattr(self, name)
-            if not 0.0 <= least < math.inf:
-                raise ValueError(f"{name} must be at least 0, got {least!r}.")
-        for name in ("untried_choice_share", "parallel_all_share", "single_draw_share"):
+            multiple = getattr(self, name)
+            if not 0.0 <= multiple < math.inf:
+                raise ValueError(f"{name} must be at least 0, got {multiple!r}.")
+        for name in (
+            "untried_choice_share",
+            "parallel_all_share",
+            "single_draw_share",
+            "elsewhere_share",
+        ):
             share = getattr(self, name)
             if not 0.0 <= share <= 1.0:
                 raise ValueError(f"{name} must be between 0 and 1, got {share!r}.")

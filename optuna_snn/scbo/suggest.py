@@ -31,7 +31,7 @@ Departures from the paper, beside those of the steps:
    searched out, or a model is wrong there: where the objective has a kink beside a bound, it sees
    the best at the bound, time and again, and the results differ by too little to tell it
    otherwise. One draw of the whole space is asked for a better place; if it has none, the next
-   best of the box is taken.
+   best of the box is taken. In few dimensions half of the asks of a failing box do so as well.
 8. In few dimensions half of the asks go by a single draw of the objective, as in the paper: the
    mean of several creeps along a valley.
 """
@@ -115,11 +115,13 @@ def suggest(
     options: Options = DEFAULT,
     held: Array | None = None,
     n_workers: int = 1,
+    is_failing: bool = False,
 ) -> Suggestion:
     """The next point of the search; never raises for numerical reasons.
 
     held: (d,) coordinates that the point has to have, snapped, and NaN where it is free.
     n_workers: trials running at once, this one included.
+    is_failing: whether several results of the box in a row were no better.
 
     If no model can be fitted the point is the first candidate, and this is logged.
     """
@@ -177,7 +179,8 @@ def suggest(
             others = other_choices(path, part, local, center, length_init, rng, goal, options)
         ranked = ranked_points(path, part, box, candidates, others, center, rng, goal, options)
     crowd = options.crowd_distance * (1.0 if side is None else length)
-    if goal == "value" and center is not None and is_crowded(here, ranked[0], crowd):
+    is_left = _is_left(part, is_failing, rng, options) or is_crowded(here, ranked[0], crowd)
+    if goal == "value" and center is not None and is_left:
         one = draw_path(posterior, rng)
         elsewhere = better_elsewhere(one, part, here, center, crowd, rng, options, moves)
         ranked = np.concatenate([elsewhere, ranked])
@@ -204,3 +207,12 @@ def _is_single(
     if is_seeking or space.n_dims > FEW_DIMS:
         return False
     return rng.random() < options.single_draw_share
+
+
+def _is_left(
+    space: SearchSpace, is_failing: bool, rng: np.random.Generator, options: Options
+) -> bool:
+    """Whether this ask looks for a better place in the whole space."""
+    if not is_failing or space.n_dims > FEW_DIMS:
+        return False
+    return rng.random() < options.elsewhere_share

@@ -14,6 +14,8 @@ LENGTH_INIT, LENGTH_MIN, LENGTH_MAX = 0.8, 2.0**-7, 1.6
 SUCCESS_TOLERANCE = 3
 MIN_FAILURE_TOLERANCE = 10
 """TuRBO has 4: in few dimensions the box then collapses around the first local optimum."""
+FAILING_SHARE = 0.4
+"""Part of the tolerated failures after which a region is failing."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,10 @@ class TrustRegion:
     generation: int = 0
     n_successes: int = 0
     n_failures: int = 0
+
+    def is_failing(self, tolerated: int) -> bool:
+        """Whether so many results in a row have failed that others may lie elsewhere."""
+        return self.n_failures >= FAILING_SHARE * tolerated
 
     def after_success(self, settings: Settings) -> TrustRegion:
         """The next state after a fresh improvement: doubled at the success tolerance."""

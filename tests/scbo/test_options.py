@@ -20,7 +20,7 @@ SMALL, LARGE = 1, 30
 TYPES = get_type_hints(Options)
 NAMED = [name for name, kind in TYPES.items() if get_origin(kind) is Literal]
 COUNTS = [name for name, kind in TYPES.items() if kind in (int, int | None)]
-SHARES = ["untried_choice_share", "parallel_all_share", "single_draw_share"]
+SHARES = ["untried_choice_share", "parallel_all_share", "single_draw_share", "elsewhere_share"]
 CHOICES = [
     *((name, value) for name in NAMED for value in get_args(TYPES[name])),
     *((name, value) for name, kind in TYPES.items() if kind is bool for value in (False, True)),
@@ -77,6 +77,7 @@ def test_all_the_choices_of_the_paper_work_together() -> None:
         is_each_choice_refined=False,
         untried_choice_share=0.0,
         single_draw_share=1.0,
+        elsewhere_share=0.0,
         n_noise_sds=0.0,
         crowd_distance=0.0,
         max_local_points=10**6,
@@ -101,9 +102,10 @@ WITHOUT_EFFECT = {
     "n_parallel_draws",
     "max_parallel_points",
     "crowd_distance",
+    "elsewhere_share",
 }
-"""On these data no constraint jumps, there is no noise, no crowd, one worker searches, and all
-choices were tried; the design of a restart is the sampler's."""
+"""On these data no constraint jumps, there is no noise, no crowd, no failing box, one worker
+searches, and all choices were tried; the design of a restart is the sampler's."""
 SEEKING = {"n_seeking_draws", "seeking_box"}
 """These matter only while no objective value is known."""
 

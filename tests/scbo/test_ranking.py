@@ -7,7 +7,7 @@ from optuna_snn.scbo import surrogate
 from optuna_snn.scbo.models import Moves, fit_models
 from optuna_snn.scbo.novelty import MAX_CROWD
 from optuna_snn.scbo.observations import Observations
-from optuna_snn.scbo.options import DEFAULT, Options
+from optuna_snn.scbo.options import DEFAULT, FEW_DIMS, Options
 from optuna_snn.scbo.paths import draw_path
 from optuna_snn.scbo.ranking import better_elsewhere
 from optuna_snn.scbo.suggest import suggest
@@ -67,14 +67,34 @@ def test_a_box_in_which_results_crowd_is_left_for_a_better_place(crowd_distance:
         assert not is_left or abs(x - HIGH) < NEAR
 
 
-def test_a_box_in_which_nothing_crowds_is_kept_to() -> None:
+def without_crowd() -> Observations:
     everything = two_hills(is_high_feasible=True)
     grid = everything.x[:21]
-    known = changed(
+    return changed(
         everything, x=grid, y=everything.y[:21], c=everything.c[:21], tried=grid,
         may_center=everything.may_center[:21],
     )  # fmt: skip
-    for seed in range(4):
+
+
+def in_more_dimensions(known: Observations, n_dims: int) -> Observations:
+    """The same results at points with more coordinates, all 0.5."""
+    more = {
+        name: np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, n_dims - 1)], constant_values=0.5)
+        for name, array in vars(known).items()
+        if name in ("x", "tried", "center", "pending", "failed")
+    }
+    return changed(known, **more)
+
+
+@pytest.mark.parametrize(("is_failing", "n_dims"), [(True, 1), (False, 1), (True, FEW_DIMS + 1)])
+def test_half_of_the_asks_of_a_failing_box_go_elsewhere_in_few_dimensions(
+    is_failing: bool, n_dims: int
+) -> None:
+    known, length = in_more_dimensions(without_crowd(), n_dims), 0.2
+    n_left = 0
+    for seed in range(12):
         rng = np.random.default_rng(seed)
-        x = suggest(cube(1), known, 0.2, LENGTH_INIT, rng, CPU).x[0]
-        assert abs(x - LOW) <= 0.1
+        space = cube(n_dims)
+        x = suggest(space, known, length, LENGTH_INIT, rng, CPU, is_failing=is_failing).x[0]
+        n_left += abs(x - LOW) > length / 2
+    assert n_left in (range(2, 11) if is_failing and n_dims == 1 else range(1))

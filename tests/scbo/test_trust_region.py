@@ -148,3 +148,9 @@ def test_tolerances_below_one_or_not_whole_are_refused(name: str, value: object)
         ValueError, match=f"{name} must be an integer of at least 1, got {value!r}"
     ):
         Settings(**{name: value})  # type: ignore[arg-type]
+
+
+def test_a_region_is_failing_after_two_fifths_of_its_tolerated_failures() -> None:
+    for tolerated, first in ((10, 4), (15, 6), (2, 1), (1, 1)):
+        failing = [n for n in range(30) if TrustRegion(0.8, n_failures=n).is_failing(tolerated)]
+        assert failing == list(range(first, 30))
