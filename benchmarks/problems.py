@@ -4,8 +4,9 @@ Sources: pressure vessel, welded beam, speed reducer and spring as in C. A. Coel
 E. Mezura-Montes 2002, "Constraint-handling in genetic algorithms through the use of
 dominance-based tournament selection"; Keane's bump function as in A. J. Keane 1994; Ackley with
 two constraints as in D. Eriksson and M. Poloczek 2021 (SCBO); Hartmann as in L. C. W. Dixon and
-G. P. Szego 1978, with the ball of P. Ascia et al. 2025. `mixed12` and `silent12` were made for
-this benchmark.
+G. P. Szego 1978, with the ball of P. Ascia et al. 2025; the sum under a wavy curve as in R. B.
+Gramacy et al. 2016, "Modeling an augmented Lagrangian for blackbox constrained optimization".
+`mixed12` and `silent12` were made for this benchmark.
 Optima are the best known; None where none is.
 """
 
@@ -74,6 +75,12 @@ def _floats(
 
     space = {n: FloatDistribution(*b) for n, b in zip(names, bounds, strict=True)}
     return Problem(name, space, evaluate, budget, n_startup_trials, optimum, noise_sd)
+
+
+def gramacy(x: Array) -> Result:
+    """Three local optima on a curve and a circle: 0.5998, 0.75 and 0.861."""
+    curve = 1.5 - x[0] - 2 * x[1] - 0.5 * math.sin(2 * math.pi * (x[0] ** 2 - 2 * x[1]))
+    return float(x.sum()), (float(curve), float(x @ x - 1.5))
 
 
 def ackley(x: Array) -> Result:
@@ -259,6 +266,7 @@ MIXED_SPACE: dict[str, BaseDistribution] = {
 PROBLEMS: dict[str, Problem] = {
     problem.name: problem
     for problem in [
+        _floats("gramacy2", [(0, 1)] * 2, gramacy, 60, 10, 0.599788),
         _floats("spring3", [(0.05, 2), (0.25, 1.3), (2, 15)], spring, 60, 10, 0.012665),
         _floats(
             "pressure4",
