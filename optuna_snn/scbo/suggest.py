@@ -144,7 +144,7 @@ def suggest(
         center = here.center if row is None else part.project(known.x[row])
         n_draws = options.n_seeking_draws if is_seeking else options.n_draws
         path = draw_path(posterior, rng, n_draws)
-        if _is_single(part, is_seeking, rng, options):
+        if _takes_single_draw(part, is_seeking, rng, options):
             path = path.with_one_draw_of(0)
     except surrogate.LinAlgError as error:
         _logger.warning(f"No model of {len(known.x)} trials: {error} Drawing a point of the box.")
@@ -179,8 +179,9 @@ def suggest(
             others = other_choices(path, part, local, center, length_init, rng, goal, options)
         ranked = ranked_points(path, part, box, candidates, others, center, rng, goal, options)
     crowd = options.crowd_distance * (1.0 if side is None else length)
-    is_left = _is_left(part, is_failing, rng, options) or is_crowded(here, ranked[0], crowd)
-    if goal == "value" and center is not None and is_left:
+    is_spent = _looks_elsewhere(part, is_failing, rng, options)
+    is_spent = is_spent or is_crowded(here, ranked[0], crowd)
+    if goal == "value" and center is not None and is_spent:
         one = draw_path(posterior, rng)
         elsewhere = better_elsewhere(one, part, here, center, crowd, rng, options, moves)
         ranked = np.concatenate([elsewhere, ranked])
@@ -200,7 +201,7 @@ def _is_flat(c: Array) -> bool:
     return all(len(column) == 0 or bool((column == column[0]).all()) for column in known)
 
 
-def _is_single(
+def _takes_single_draw(
     space: SearchSpace, is_seeking: bool, rng: np.random.Generator, options: Options
 ) -> bool:
     """Whether this ask goes by one draw of the objective."""
@@ -209,7 +210,7 @@ def _is_single(
     return rng.random() < options.single_draw_share
 
 
-def _is_left(
+def _looks_elsewhere(
     space: SearchSpace, is_failing: bool, rng: np.random.Generator, options: Options
 ) -> bool:
     """Whether this ask looks for a better place in the whole space."""
