@@ -161,12 +161,16 @@ def test_a_step_in_a_branch_knows_how_many_trials_run(monkeypatch: pytest.Monkey
     assert n_workers == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_conditional_parameter_may_depend_on_another(steps: list[branches.Branch]) -> None:
-    study = optimised(nested, 35, warn_independent_sampling=False)
-    assert all(1 <= p.get("width2", 1) <= 64 for p in params_of(study))
+    # A search may stay with one layer: a depth that the first trials do not have is a leap.
+    options = {"warn_independent_sampling": False}
+    studies = [optimised(nested, 35, seed=seed, **options) for seed in range(5)]
+    for study in studies:
+        assert all(1 <= p.get("width2", 1) <= 64 for p in params_of(study))
     inner = [s for s in steps if "width1" in s.distributions and "width1" not in s.held]
-    assert len(inner) > 3 and all({"kind", "depth", "width0"} <= s.held.keys() for s in inner)
-    assert study.best_value < 0.2
+    assert len(inner) > 15 and all({"kind", "depth", "width0"} <= s.held.keys() for s in inner)
+    assert np.median([study.best_value for study in studies]) < 0.2
 
 
 def test_a_range_that_changed_is_learnt_anew(steps: list[branches.Branch]) -> None:
