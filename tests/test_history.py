@@ -249,3 +249,16 @@ def test_digests_are_the_same_in_every_process_and_differ_with_their_parts() -> 
     assert history.digest("a", 1) == 0x839E11A4 >> 1
     assert len({history.digest("a", k) for k in range(1000)}) == 1000
     assert history.digest("ab", "c") != history.digest("a", "bc")
+
+
+def test_a_parameter_is_left_out_where_the_finished_trials_do_not_share_it() -> None:
+    study, reader = optuna.create_study(), History(Settings())
+    unit, wider = FloatDistribution(0, 1), FloatDistribution(0, 2)
+    study.ask({"x": unit})
+    # Nothing has finished: what is drawn now will be modelled.
+    assert not reader.leaves_out(study, "x", unit)
+    study.add_trial(finished_trial({"x": 0.5, "sometimes": 0.5}, 1.0))
+    study.add_trial(finished_trial({"x": 0.5}, 1.0))
+    assert not reader.leaves_out(study, "x", unit)
+    assert reader.leaves_out(study, "x", wider)
+    assert reader.leaves_out(study, "sometimes", unit)
