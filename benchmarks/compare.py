@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from optuna.distributions import FloatDistribution
 from scipy.stats import wilcoxon
 
 from benchmarks.command import command
@@ -175,7 +176,10 @@ def main() -> None:
     if arguments is None:
         return
     for problem in arguments.problems:
-        left_out = FLOATS_ONLY if problem == "mixed12" else set()
+        is_mixed = not all(
+            isinstance(d, FloatDistribution) for d in PROBLEMS[problem].space.values()
+        )
+        left_out = FLOATS_ONLY if is_mixed else set()
         samplers = [s for s in arguments.samplers if s not in left_out]
         own.run_missing(arguments, samplers, [problem])
     runs = read_runs(arguments.results)

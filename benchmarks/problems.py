@@ -6,7 +6,7 @@ dominance-based tournament selection"; Keane's bump function as in A. J. Keane 1
 two constraints as in D. Eriksson and M. Poloczek 2021 (SCBO); Hartmann as in L. C. W. Dixon and
 G. P. Szego 1978, with the ball of P. Ascia et al. 2025; the sum under a wavy curve as in R. B.
 Gramacy et al. 2016, "Modeling an augmented Lagrangian for blackbox constrained optimization".
-`mixed12` and `silent12` were made for this benchmark.
+`mixed12`, `choices8` and `silent12` were made for this benchmark.
 Optima are the best known; None where none is.
 """
 
@@ -237,6 +237,22 @@ def mixed(params: Mapping[str, Any]) -> Result:
     return value, (silent - 0.3, spikes - 0.25)
 
 
+N_CHOICES = 12
+GOLDEN_RATIO = (1.0 + math.sqrt(5.0)) / 2.0
+
+
+def choices(params: Mapping[str, Any]) -> Result:
+    """Twelve choices, each with a best place of its own and an error that it cannot go below.
+
+    The errors are 0, 0.05, 0.1, and so on: at a random place less than what the place costs.
+    """
+    choice = int(params["choice"].removeprefix("choice"))
+    x = np.array([params[f"x{i}"] for i in range(1, 8)])
+    place = 0.2 + 0.4 * np.modf(GOLDEN_RATIO * (choice + 1) * np.arange(1, 8))[0]
+    least = 0.05 * ((5 * choice + 7) % N_CHOICES)
+    return least + float(((x - place) ** 2).sum()), (float(x.mean()) - 0.55,)
+
+
 def silent(x: Array) -> Result:
     """A network that fires or is silent: the constraint jumps, and near the edge luck decides.
 
@@ -261,6 +277,11 @@ MIXED_SPACE: dict[str, BaseDistribution] = {
     "steps": IntDistribution(10, 1000, log=True),
     "neuron": CategoricalDistribution(tuple(SHIFTS)),
     "decoder": CategoricalDistribution(tuple(DECODER_COST)),
+}
+
+CHOICES_SPACE: dict[str, BaseDistribution] = {
+    "choice": CategoricalDistribution([f"choice{i}" for i in range(N_CHOICES)]),
+    **{f"x{i}": FloatDistribution(0.0, 1.0) for i in range(1, 8)},
 }
 
 PROBLEMS: dict[str, Problem] = {
@@ -291,6 +312,7 @@ PROBLEMS: dict[str, Problem] = {
         _floats("ackley10", [(-5, 10)] * 10, ackley, 200, 20, 0.0),
         _floats("ackley10_noisy", [(-5, 10)] * 10, ackley, 200, 20, 0.0, noise_sd=0.5),
         Problem("mixed12", MIXED_SPACE, mixed, 150, 13, 0.0),
+        Problem("choices8", CHOICES_SPACE, choices, 120, 10, 0.0),
         _floats("silent12", [(0, 1)] * 12, silent, 150, 13),
         _floats("keane30", [(0, 10)] * 30, keane, 500, 60, -0.818056),
     ]

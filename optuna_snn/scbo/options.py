@@ -81,6 +81,9 @@ class Options:
     untried_choice_share: float = 0.1
     """Share of asks that change one choice of the centre into one that was never tried with the
     others, if there is such. There are none in the paper."""
+    promising_choice_share: float = 0.5
+    """Share of the asks that go to the most promising other choice, while the box has little left
+    to gain. There are none in the paper."""
     is_relaxed: bool = True
     """Whether integers move with the continuous coordinates in the refinement, before they go on
     in steps. There are none in the paper."""
@@ -115,6 +118,7 @@ class Options:
                 raise ValueError(f"{name} must be at least 0, got {multiple!r}.")
         for name in (
             "untried_choice_share",
+            "promising_choice_share",
             "parallel_all_share",
             "single_draw_share",
             "elsewhere_share",

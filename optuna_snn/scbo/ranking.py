@@ -1,7 +1,7 @@
 """The points that a step may take, the best on the draws first.
 
-Candidates of a box, the best of them refined; what other choices promise; and, where the box is
-searched out, a better point elsewhere.
+Candidates of a box, the best of them refined; and, where the box is searched out, a better point
+elsewhere.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 
 from optuna_snn.scbo.candidates import Box, draw_candidates, make_box, neighbours, whole_cube
 from optuna_snn.scbo.models import Moves
-from optuna_snn.scbo.novelty import first_allowed, untried_choices
+from optuna_snn.scbo.novelty import first_allowed
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import Options
 from optuna_snn.scbo.paths import Path
@@ -20,7 +20,6 @@ from optuna_snn.scbo.space import Array, SearchSpace
 from optuna_snn.scbo.thompson import (
     N_STARTS,
     Goal,
-    best_of_other_choices,
     evaluate,
     merit_order,
     screen,
@@ -81,42 +80,6 @@ def ranked_points(
         finalists = np.concatenate([finalists, refined])
     finalists = finalists[merit_order(evaluate(path, space, finalists, goal))]
     return np.concatenate([finalists, rest])
-
-
-def other_choices(
-    path: Path,
-    space: SearchSpace,
-    known_x: Array,
-    center: Array,
-    length: float,
-    rng: np.random.Generator,
-    goal: Goal,
-    options: Options,
-) -> Array:
-    """The best known points of other choices, each refined in a box of its own. (k, d)."""
-    refined = [np.empty((0, space.n_dims))]
-    for point in best_of_other_choices(path, space, known_x, center, goal):
-        around = make_box(space, point, length, length)
-        start = point[None]
-        refined.append(refine(path, space, around, start, rng, None, goal, options.is_relaxed))
-    return np.concatenate(refined[::-1])
-
-
-def untried_now(
-    space: SearchSpace,
-    known: Observations,
-    center: Array | None,
-    rng: np.random.Generator,
-    goal: Goal,
-    options: Options,
-) -> Array:
-    """In some of the asks, the centre (d,) with other choices that are new together. (k, d)."""
-    nothing: Array = np.empty((0, space.n_dims))
-    if center is None or goal != "value" or not space.is_categorical.any():
-        return nothing
-    if rng.random() >= options.untried_choice_share:
-        return nothing
-    return untried_choices(space, known, center, rng)
 
 
 def better_elsewhere(

@@ -49,6 +49,7 @@ def refine(
     goal: Goal = "value",
     is_relaxed: bool = True,
     center: Array | None = None,
+    held: npt.NDArray[np.bool_] | None = None,
 ) -> Array:
     """Climb from each start (k, d) to a constrained maximum of the draws within the box.
 
@@ -57,7 +58,8 @@ def refine(
     Numeric coordinates move along gradients (SLSQP), then discrete ones to better neighbours, in
     turns; integers are snapped before the others go on. is_relaxed: False moves integers to
     neighbours only. center: (d,), no gradient moves the coordinates that a start has in common
-    with it, unless a choice differs; None moves all.
+    with it, unless a choice differs; None moves all. held: (d,) categorical coordinates that keep
+    what the starts have; None is none.
 
     Returns the points (k, d); none is worse than its start.
     """
@@ -71,7 +73,7 @@ def refine(
     for start in starts:
         own = [m & _may_move(space, start, center) for m in moves]
         own = [m for m in own if m.any()]
-        climbed.append(_climb(local, at_point, space, box, start, rng, goal, own))
+        climbed.append(_climb(local, at_point, space, box, start, rng, goal, own, held))
     return np.stack(climbed)
 
 
@@ -96,6 +98,7 @@ def _climb(
     rng: np.random.Generator,
     goal: Goal,
     moves: Sequence[npt.NDArray[np.bool_]],
+    held: npt.NDArray[np.bool_] | None,
 ) -> Array:
     best = start
     for _ in range(N_ROUNDS):
@@ -104,6 +107,8 @@ def _climb(
             end = _slide(path, at_point, space, box, tried[-1], goal, is_moving)
             tried.append(space.snap(end[None])[0])
         around = neighbours(space, tried[-1], rng)
+        if held is not None:
+            around = around[(around[:, held] == start[held]).all(axis=1)]
         x = np.concatenate([np.stack(tried), around[_is_within(space, box, around)]])
         first = int(merit_order(evaluate(path, space, x, goal))[0])
         best = x[first]

@@ -46,6 +46,7 @@ import numpy.typing as npt
 import torch
 
 from optuna_snn.scbo import surrogate
+from optuna_snn.scbo.choices import other_choices, promising_choices, untried_now
 from optuna_snn.scbo.models import (
     Moves,
     choose_center,
@@ -71,9 +72,7 @@ from optuna_snn.scbo.ranking import (
     better_elsewhere,
     box_around,
     candidates_in,
-    other_choices,
     ranked_points,
-    untried_now,
 )
 from optuna_snn.scbo.slices import centred, restrict, slice_of
 from optuna_snn.scbo.space import Array, SearchSpace
@@ -169,6 +168,7 @@ def suggest(
         probability = probability_of_feasibility(posterior, part, x)
         return Suggestion(part.lift(x), hyper, probability, side, is_exhausted(part, here), row)
 
+    promising = np.empty((0, part.n_dims))
     untried = untried_now(part, here, center, rng, goal, options)
     if len(untried) > 0:
         ranked = untried[merit_order(evaluate(path, part, untried, goal))]
@@ -178,10 +178,15 @@ def suggest(
             local = part.project(known.x[local_rows(space, known, options)])
             others = other_choices(path, part, local, center, length_init, rng, goal, options)
         ranked = ranked_points(path, part, box, candidates, others, center, rng, goal, options)
+        if center is not None and goal == "value":
+            promising = promising_choices(
+                path, part, known, center, ranked[0], length_init, rng, device, options
+            )
+            ranked = np.concatenate([promising, ranked])
     crowd = options.crowd_distance * (1.0 if side is None else length)
     is_spent = _looks_elsewhere(part, is_failing, rng, options)
     is_spent = is_spent or is_crowded(here, ranked[0], crowd)
-    if goal == "value" and center is not None and is_spent:
+    if goal == "value" and center is not None and is_spent and len(promising) == 0:
         one = draw_path(posterior, rng)
         elsewhere = better_elsewhere(one, part, here, center, crowd, rng, options, moves)
         ranked = np.concatenate([elsewhere, ranked])

@@ -37,6 +37,8 @@ ROUNDING = 1e-9
 MAX_WARPED_SD = 1e3
 FAR, MIN_NEAR = 1e3, 5
 """Values are far below a gap of FAR times the distance from the best, of MIN_NEAR at least."""
+MIN_EARLY = 10
+"""Values, the first ones, that tell how far the objective spreads."""
 DEPTH = 3.0
 """Logarithm of the depth of the bad tail from which on it is compressed twice."""
 ZERO_SLACK = 0.5
@@ -243,6 +245,17 @@ def _near_best(y: Array) -> Array:
     above, below = distance[MIN_NEAR - 1 : -1], distance[MIN_NEAR:]
     gaps = np.flatnonzero((above > 0.0) & (below / FAR > above))
     return y if len(gaps) == 0 else y[y.max() - y <= above[gaps[0]]]
+
+
+def spread_of_early(y: Array) -> float:
+    """Distance of the best value from the median of the first third (n,), MIN_EARLY at least.
+
+    Of those that do not lie far below the best. Later values crowd around the best where a search
+    has converged.
+    """
+    finite = clip_objective(y)
+    early = _near_best(finite[: max(MIN_EARLY, len(finite) // 3)])
+    return float(finite.max() - np.median(early))
 
 
 def clip_objective(y: Array) -> Array:

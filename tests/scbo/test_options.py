@@ -20,7 +20,13 @@ SMALL, LARGE = 1, 30
 TYPES = get_type_hints(Options)
 NAMED = [name for name, kind in TYPES.items() if get_origin(kind) is Literal]
 COUNTS = [name for name, kind in TYPES.items() if kind in (int, int | None)]
-SHARES = ["untried_choice_share", "parallel_all_share", "single_draw_share", "elsewhere_share"]
+SHARES = [
+    "untried_choice_share",
+    "promising_choice_share",
+    "parallel_all_share",
+    "single_draw_share",
+    "elsewhere_share",
+]
 CHOICES = [
     *((name, value) for name in NAMED for value in get_args(TYPES[name])),
     *((name, value) for name, kind in TYPES.items() if kind is bool for value in (False, True)),
@@ -76,6 +82,7 @@ def test_all_the_choices_of_the_paper_work_together() -> None:
         refinement="none",
         is_each_choice_refined=False,
         untried_choice_share=0.0,
+        promising_choice_share=0.0,
         single_draw_share=1.0,
         elsewhere_share=0.0,
         n_noise_sds=0.0,
@@ -92,6 +99,7 @@ def test_all_the_choices_of_the_paper_work_together() -> None:
 
 WITHOUT_EFFECT = {
     "untried_choice_share",
+    "promising_choice_share",
     "is_gap_closed",
     "is_gap_scaled",
     "n_noisy_perturbed",

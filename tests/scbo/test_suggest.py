@@ -95,7 +95,7 @@ def test_where_all_that_was_refined_is_taken_the_best_candidate_is_next_and_no_w
 
     monkeypatch.setattr("optuna_snn.scbo.ranking.refine", refine)
     for seed in range(5):
-        options = Options(untried_choice_share=0.0)
+        options = Options(untried_choice_share=0.0, promising_choice_share=0.0)
         stream = np.random.default_rng(seed)
         x = suggest(GRID, known, 0.4, LENGTH_INIT, stream, CPU, options=options).x
         assert x[2] == points[best, 2]
