@@ -32,7 +32,9 @@ Departures from the paper, beside those of the steps:
    the best at the bound, time and again, and the results differ by too little to tell it
    otherwise. One draw of the whole space is asked for a better place; if it has none, the next
    best of the box is taken. In few dimensions half of the asks of a failing box do so as well.
-8. In few dimensions half of the asks go by a single draw of the objective, as in the paper: the
+8. Where the box has little left to gain, half of the asks turn to the most promising other choice
+   of a categorical dimension (`choices`).
+9. In few dimensions half of the asks go by a single draw of the objective, as in the paper: the
    mean of several creeps along a valley.
 """
 
