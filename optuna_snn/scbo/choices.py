@@ -129,13 +129,13 @@ def has_little_to_gain(
 ) -> bool:
     """Whether `best` is drawn no better than the centre by more than LITTLE of the spread.
 
-    The objective's spread as of `spread_of_early`. The draws are of the transformed objective:
+    False where nothing feasible is known, which is to be gained then. The objective's spread as of `spread_of_early`. The draws are of the transformed objective:
     their gain is worth what the best quarter of its values says.
     """
-    y = known.y[~np.isnan(known.y)]
-    if len(y) == 0:
+    has_value = ~np.isnan(known.y)
+    if not (known.c[has_value] <= 0.0).all(axis=1).any():
         return False
-    y = clip_objective(y)
+    y = clip_objective(known.y[has_value])
     warped = transform_objective(y, options.objective)
     first, last = np.argsort(-y, kind="stable")[[0, min(len(y) - 1, max(1, len(y) // 4))]]
     width = warped[first] - warped[last]

@@ -96,10 +96,14 @@ def test_where_all_results_are_alike_there_is_little_to_gain() -> None:
     assert has_little_to_gain(path_of(known), SPACE, known, center_of(known), BEST, DEFAULT)
 
 
-def test_without_a_value_nothing_is_known_of_a_gain() -> None:
+@pytest.mark.parametrize("lacking", ["a value", "a feasible result"])
+def test_while_nothing_feasible_is_known_there_is_much_to_gain(lacking: str) -> None:
     known = searched(is_polished=True)
     path, center = path_of(known), center_of(known)
-    known = changed(known, y=np.full(len(known.y), np.nan))
+    if lacking == "a value":
+        known = changed(known, y=np.full(len(known.y), np.nan))
+    else:
+        known = changed(known, c=np.ones_like(known.c))
     assert not has_little_to_gain(path, SPACE, known, center, center, DEFAULT)
 
 
