@@ -129,8 +129,9 @@ def has_little_to_gain(
 ) -> bool:
     """Whether `best` is drawn no better than the centre by more than LITTLE of the spread.
 
-    False where nothing feasible is known, which is to be gained then. The objective's spread as of `spread_of_early`. The draws are of the transformed objective:
-    their gain is worth what the best quarter of its values says.
+    False where nothing feasible is known, which is to be gained then. The objective's spread as of
+    `spread_of_early`. The draws are of the transformed objective: their gain is worth what the
+    best quarter of its values says.
     """
     has_value = ~np.isnan(known.y)
     if not (known.c[has_value] <= 0.0).all(axis=1).any():
