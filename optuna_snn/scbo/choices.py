@@ -137,7 +137,8 @@ def has_little_to_gain(
     if not (known.c[has_value] <= 0.0).all(axis=1).any():
         return False
     y = clip_objective(known.y[has_value])
-    warped = transform_objective(y, options.objective)
+    y = y / max(float(np.abs(y).max()), np.finfo(float).tiny)  # so that differences stay finite
+    warped = transform_objective(known.y[has_value], options.objective)
     first, last = np.argsort(-y, kind="stable")[[0, min(len(y) - 1, max(1, len(y) // 4))]]
     width = warped[first] - warped[last]
     worth = (y[first] - y[last]) / width if width > 0.0 else 0.0

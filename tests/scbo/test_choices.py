@@ -78,7 +78,7 @@ def test_points_of_other_choices_stay_with_them_though_the_centre_is_better(seed
 
 
 @pytest.mark.parametrize("is_polished", [True, False])
-@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6, 1e308])
 @pytest.mark.parametrize("objective", ["compressed", "standardised"])
 def test_a_box_has_little_to_gain_where_its_best_point_is_no_better_than_the_centre(
     objective: Any, unit: float, is_polished: bool

@@ -16,6 +16,7 @@ from optuna_snn.scbo.transforms import (
     is_split,
     jumps,
     normal_scores,
+    spread_of_early,
     transform_objective,
     typical_size,
     warp_constraints,
@@ -340,3 +341,13 @@ def test_a_constraint_of_two_values_does_not_vanish(high: float) -> None:
     for n_violated in range(5, 60):
         c = np.array([-1.0] * 60 + [high] * n_violated)[:, None]
         assert np.abs(warp_constraints(c)).min() > 0.1
+
+
+def test_the_spread_is_that_of_the_first_values_without_those_of_failures() -> None:
+    early = np.array([3.0, -1.0, 0.0, 1.0, 2.0, 4.0, -2.0, 1.5, 0.5, 1.0])
+    late = 5.0 - 1e-3 * np.arange(20)
+    assert spread_of_early(early) == 4.0 - 1.0
+    assert spread_of_early(np.append(early, late)) == 5.0 - 1.0
+    with_failures = np.where(early < 0.0, -1e30, early)
+    assert spread_of_early(np.append(with_failures, late)) == 5.0 - 1.25
+    assert spread_of_early(np.array([2.0])) == 0.0
