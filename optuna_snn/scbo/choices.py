@@ -21,12 +21,11 @@ from optuna_snn.scbo.candidates import MAX_NEIGHBOURS, make_box
 from optuna_snn.scbo.models import fit_models, log_expected_improvement
 from optuna_snn.scbo.novelty import untried_choices
 from optuna_snn.scbo.observations import Observations
-from optuna_snn.scbo.options import Options
-from optuna_snn.scbo.paths import Path, draw_path
+from optuna_snn.scbo.paths import draw_path
 from optuna_snn.scbo.refinement import refine
-from optuna_snn.scbo.slices import Slice
 from optuna_snn.scbo.space import Array, SearchSpace
-from optuna_snn.scbo.thompson import N_OTHER_STARTS, Goal, best_of_other_choices, evaluate
+from optuna_snn.scbo.step import Step
+from optuna_snn.scbo.thompson import N_OTHER_STARTS, best_of_other_choices
 from optuna_snn.scbo.transforms import clip_objective, spread_of_early, transform_objective
 
 LITTLE = 0.01
@@ -42,107 +41,79 @@ MAX_POOL = 4000
 """Points of other choices that are looked at, at least one of each."""
 
 
-def other_choices(
-    path: Path,
-    space: SearchSpace,
-    known_x: Array,
-    center: Array,
-    length: float,
-    rng: np.random.Generator,
-    goal: Goal,
-    options: Options,
-) -> Array:
-    """The best known points of other choices, each refined in a box of its own. (k, d).
+def other_choices(step: Step, known_x: Array, length: float) -> Array:
+    """The best of the known points (r, d) of other choices, each refined in a box. (k, d).
 
-    Each keeps the choices that the centre (d,) does not have: what they are worth would not be
-    seen if the climb could go back.
+    The box has sides of this length. Each point keeps the choices that the centre does not have:
+    what they are worth would not be seen if the climb could go back.
     """
-    refined = [np.empty((0, space.n_dims))]
-    for point in best_of_other_choices(path, space, known_x, center, goal):
-        refined.append(_refine(path, space, point, center, length, rng, goal, options))
-    return np.concatenate(refined[::-1])
+    if step.center is None or not step.has_choices:
+        return step.no_points()
+    best = best_of_other_choices(step.path, step.space, known_x, step.center, step.goal)
+    climbed = [_refined(step, x, length) for x in best]
+    return np.concatenate([*climbed[::-1], step.no_points()])
 
 
-def untried_now(
-    space: SearchSpace,
-    known: Observations,
-    center: Array | None,
-    rng: np.random.Generator,
-    goal: Goal,
-    options: Options,
-) -> Array:
-    """In some of the asks, the centre (d,) with other choices that are new together. (k, d)."""
-    nothing: Array = np.empty((0, space.n_dims))
-    if center is None or goal != "value" or not space.is_categorical.any():
-        return nothing
-    if rng.random() >= options.untried_choice_share:
-        return nothing
-    return untried_choices(space, known, center, rng)
+def untried_now(step: Step, known: Observations) -> Array:
+    """In some of the asks, the centre with other choices that are new together. (k, d).
+
+    The best on the draws first. known: on the slice.
+    """
+    if step.center is None or not step.has_choices or step.goal != "value":
+        return step.no_points()
+    if step.rng.random() >= step.options.untried_choice_share:
+        return step.no_points()
+    return step.ranked(untried_choices(step.space, known, step.center, step.rng))
 
 
 def promising_choices(
-    path: Path,
-    part: Slice,
-    known: Observations,
-    center: Array,
-    best: Array,
-    length: float,
-    rng: np.random.Generator,
-    device: torch.device,
-    options: Options,
+    step: Step, known: Observations, best: Array, length: float, device: torch.device
 ) -> Array:
-    """In some of the asks, points of the most promising other choices, the best first. (k, k_d).
+    """In some of the asks, points of the most promising other choices, the best first. (k, d).
 
-    Those asks in which `best`, the best point of the box, has little to gain over the centre; both
-    (k_d,). By the expected improvement, with the probability that all constraints hold, of models
-    of results in different places: to one of all results, most of which lie around the centre,
-    other choices are all alike.
+    Those asks in which `best` (d,), the best point of the box, has little to gain over the centre.
+    By the expected improvement, with the probability that all constraints hold, of models of
+    results in different places: to one of all results, most of which lie around the centre, other
+    choices are all alike.
 
     known: in the whole space. length: side of the box in which a point is refined. None are
     returned where no model can be fitted.
     """
-    nothing: Array = np.empty((0, part.n_dims))
-    if not part.is_categorical.any() or rng.random() >= options.promising_choice_share:
-        return nothing
-    if not has_little_to_gain(path, part, known, center, best, options):
-        return nothing
-    distinct = distinct_results(part.whole, known)
+    if step.center is None or not step.has_choices or step.goal != "value":
+        return step.no_points()
+    if step.rng.random() >= step.options.promising_choice_share:
+        return step.no_points()
+    if not has_little_to_gain(step, known, best):
+        return step.no_points()
+    distinct = distinct_results(step.space.whole, known)
     try:
-        posterior = fit_models(part.whole, distinct, device, None, True, options)
-        one = draw_path(posterior, rng)
+        posterior = fit_models(step.space.whole, distinct, device, None, True, step.options)
+        one = replace(step, path=draw_path(posterior, step.rng))
     except surrogate.LinAlgError:
-        return nothing
-    starts = _starts(posterior, part, part.project(distinct.x), center, rng)
-    climbed = [_refine(one, part, x, center, length, rng, "value", options) for x in starts]
-    points = np.concatenate([*climbed, starts])
-    order = np.argsort(-log_expected_improvement(posterior, part, center, points), kind="stable")
-    return np.array(points[order])
+        return step.no_points()
+    starts = _starts(step, posterior, step.space.project(distinct.x))
+    points = np.concatenate([*(_refined(one, x, length) for x in starts), starts])
+    promise = log_expected_improvement(posterior, step.space, step.center, points)
+    return np.array(points[np.argsort(-promise, kind="stable")])
 
 
-def has_little_to_gain(
-    path: Path,
-    space: SearchSpace,
-    known: Observations,
-    center: Array,
-    best: Array,
-    options: Options,
-) -> bool:
-    """Whether `best` is drawn no better than the centre by more than LITTLE of the spread.
+def has_little_to_gain(step: Step, known: Observations, best: Array) -> bool:
+    """Whether `best` (d,) is drawn no better than the centre by more than LITTLE of the spread.
 
     False where nothing feasible is known, which is to be gained then. The objective's spread as of
     `spread_of_early`. The draws are of the transformed objective: their gain is worth what the
     best quarter of its values says.
     """
     has_value = ~np.isnan(known.y)
-    if not (known.c[has_value] <= 0.0).all(axis=1).any():
+    if step.center is None or not (known.c[has_value] <= 0.0).all(axis=1).any():
         return False
     y = clip_objective(known.y[has_value])
     y = y / max(float(np.abs(y).max()), np.finfo(float).tiny)  # so that differences stay finite
-    warped = transform_objective(known.y[has_value], options.objective)
+    warped = transform_objective(known.y[has_value], step.options.objective)
     first, last = np.argsort(-y, kind="stable")[[0, min(len(y) - 1, max(1, len(y) // 4))]]
     width = warped[first] - warped[last]
     worth = (y[first] - y[last]) / width if width > 0.0 else 0.0
-    at_center, at_best = evaluate(path, space, np.stack([center, best])).objective
+    at_center, at_best = step.draws_at(np.stack([step.center, best])).objective
     return bool((at_best - at_center) * worth <= LITTLE * spread_of_early(y))
 
 
@@ -169,20 +140,16 @@ def distinct_results(space: SearchSpace, known: Observations) -> Observations:
     )
 
 
-def _starts(
-    posterior: surrogate.Posterior,
-    space: SearchSpace,
-    known_x: Array,
-    center: Array,
-    rng: np.random.Generator,
-) -> Array:
+def _starts(step: Step, posterior: surrogate.Posterior, known_x: Array) -> Array:
     """The most promising point of each other choice, N_OTHER_STARTS at most, best first. (k, d).
 
-    Each choice is looked at with the numbers of the centre, of results and at random, the other
-    choices as at the centre; and where it was tried.
+    Each choice is looked at with the numbers of the centre, of the known points (r, d) and at
+    random, the other choices as at the centre; and where it was tried.
     """
-    alone = _single_changes(space, center, rng)
-    drawn = space.snap(rng.random((N_RANDOM, space.n_dims)))
+    assert step.center is not None
+    space, center = step.space, step.center
+    alone = _single_changes(space, center, step.rng)
+    drawn = space.snap(step.rng.random((N_RANDOM, space.n_dims)))
     numbers = np.concatenate([center[None], known_x, drawn])[: max(1, MAX_POOL // len(alone))]
     groups = []
     for j, choice in alone:
@@ -215,17 +182,11 @@ def _single_changes(
     return [changes[i] for i in rng.choice(len(changes), MAX_NEIGHBOURS, replace=False)]
 
 
-def _refine(
-    path: Path,
-    space: SearchSpace,
-    x: Array,
-    center: Array,
-    length: float,
-    rng: np.random.Generator,
-    goal: Goal,
-    options: Options,
-) -> Array:
+def _refined(step: Step, x: Array, length: float) -> Array:
     """A point (d,) refined in a box of its own; choices that the centre has not stay. (1, d)."""
-    held: npt.NDArray[np.bool_] = space.is_categorical & (x != center)
-    box = make_box(space, x, length, length)
-    return refine(path, space, box, x[None], rng, None, goal, options.is_relaxed, held=held)
+    held: npt.NDArray[np.bool_] = step.space.is_categorical & (x != step.center)
+    box = make_box(step.space, x, length, length)
+    is_relaxed = step.options.is_relaxed
+    return refine(
+        step.path, step.space, box, x[None], step.rng, None, step.goal, is_relaxed, held=held
+    )

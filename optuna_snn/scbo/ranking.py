@@ -6,6 +6,8 @@ elsewhere.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -14,16 +16,10 @@ from optuna_snn.scbo.models import Moves
 from optuna_snn.scbo.novelty import first_allowed
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import Options
-from optuna_snn.scbo.paths import Path
 from optuna_snn.scbo.refinement import refine
 from optuna_snn.scbo.space import Array, SearchSpace
-from optuna_snn.scbo.thompson import (
-    N_STARTS,
-    Goal,
-    evaluate,
-    merit_order,
-    screen,
-)
+from optuna_snn.scbo.step import Step
+from optuna_snn.scbo.thompson import N_STARTS, merit_order, screen
 
 
 def box_around(
@@ -56,49 +52,35 @@ def candidates_in(
     return np.concatenate([candidates, neighbours(space, center, rng)])
 
 
-def ranked_points(
-    path: Path,
-    space: SearchSpace,
-    box: Box,
-    candidates: Array,
-    others: Array,
-    center: Array | None,
-    rng: np.random.Generator,
-    goal: Goal,
-    options: Options,
-) -> Array:
+def ranked_points(step: Step, box: Box, candidates: Array, others: Array) -> Array:
     """The best candidates, what they are refined to and others, the best on the draws first.
 
-    Then the other candidates, in the order of screening.
+    Then the other candidates, in the order of screening. All (k, d).
     """
-    order, active = screen(path.to(path.X.device, torch.float32), space, candidates, goal)
+    path, space, options = step.path, step.space, step.options
+    order, active = screen(path.to(path.X.device, torch.float32), space, candidates, step.goal)
     starts, rest = np.split(candidates[order], [N_STARTS])
     finalists = np.concatenate([others, starts])
     if options.refinement != "none":
-        kept = center if options.refinement == "perturbed" else None
-        refined = refine(path, space, box, starts, rng, active, goal, options.is_relaxed, kept)
+        kept = step.center if options.refinement == "perturbed" else None
+        refined = refine(
+            path, space, box, starts, step.rng, active, step.goal, options.is_relaxed, kept
+        )
         finalists = np.concatenate([finalists, refined])
-    finalists = finalists[merit_order(evaluate(path, space, finalists, goal))]
-    return np.concatenate([finalists, rest])
+    return np.concatenate([step.ranked(finalists), rest])
 
 
-def better_elsewhere(
-    path: Path,
-    space: SearchSpace,
-    known: Observations,
-    center: Array,
-    crowd: float,
-    rng: np.random.Generator,
-    options: Options,
-    moves: Moves,
-) -> Array:
-    """The best point of the whole space that may be suggested, if it beats the centre (d,).
+def better_elsewhere(step: Step, known: Observations, crowd: float, moves: Moves) -> Array:
+    """The best point of the whole space that may be suggested, if it beats the centre.
 
-    Both on the draw. crowd: as of `first_allowed`. Returns (k, d), of one point or none.
+    Both on the draws. known: on the slice; crowd: as of `first_allowed`. Returns (k, d), of one
+    point or none, which it is without a centre.
     """
-    nothing: Array = np.empty((0, space.n_dims))
-    whole = whole_cube(space)
-    candidates = candidates_in(space, None, whole, rng, options, moves)
-    ranked = ranked_points(path, space, whole, candidates, nothing, None, rng, "value", options)
-    both = np.stack([center, first_allowed(space, known, ranked, rng, crowd)])
-    return both[1:] if merit_order(evaluate(path, space, both))[0] == 1 else nothing
+    if step.center is None:
+        return step.no_points()
+    space = step.space
+    anywhere, whole = replace(step, center=None), whole_cube(space)
+    candidates = candidates_in(space, None, whole, step.rng, step.options, moves)
+    ranked = ranked_points(anywhere, whole, candidates, step.no_points())
+    both = np.stack([step.center, first_allowed(space, known, ranked, step.rng, crowd)])
+    return both[1:] if merit_order(step.draws_at(both))[0] == 1 else step.no_points()

@@ -41,7 +41,7 @@ Departures from the paper, beside those of the steps:
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -78,11 +78,8 @@ from optuna_snn.scbo.ranking import (
 )
 from optuna_snn.scbo.slices import centred, restrict, slice_of
 from optuna_snn.scbo.space import Array, SearchSpace
-from optuna_snn.scbo.thompson import (
-    Goal,
-    evaluate,
-    merit_order,
-)
+from optuna_snn.scbo.step import Step
+from optuna_snn.scbo.thompson import Goal
 
 _logger = logging.getLogger(__name__)
 
@@ -170,28 +167,23 @@ def suggest(
         probability = probability_of_feasibility(posterior, part, x)
         return Suggestion(part.lift(x), hyper, probability, side, is_exhausted(part, here), row)
 
-    promising = np.empty((0, part.n_dims))
-    untried = untried_now(part, here, center, rng, goal, options)
-    if len(untried) > 0:
-        ranked = untried[merit_order(evaluate(path, part, untried, goal))]
-    else:
-        others = np.empty((0, part.n_dims))
-        if options.is_each_choice_refined and center is not None and part.is_categorical.any():
-            local = part.project(known.x[local_rows(space, known, options)])
-            others = other_choices(path, part, local, center, length_init, rng, goal, options)
-        ranked = ranked_points(path, part, box, candidates, others, center, rng, goal, options)
-        if center is not None and goal == "value":
-            promising = promising_choices(
-                path, part, known, center, ranked[0], length_init, rng, device, options
-            )
-            ranked = np.concatenate([promising, ranked])
+    step = Step(path, part, center, goal, rng, options)
+    promising = step.no_points()
+    ranked = untried_now(step, here)
+    if len(ranked) == 0:
+        others = step.no_points()
+        if options.is_each_choice_refined and step.has_choices:
+            local = known.x[local_rows(space, known, options)]
+            others = other_choices(step, part.project(local), length_init)
+        ranked = ranked_points(step, box, candidates, others)
+        promising = promising_choices(step, known, ranked[0], length_init, device)
+        ranked = np.concatenate([promising, ranked])
     crowd = options.crowd_distance * (1.0 if side is None else length)
     is_spent = _looks_elsewhere(part, is_failing, rng, options)
     is_spent = is_spent or is_crowded(here, ranked[0], crowd)
     if goal == "value" and center is not None and is_spent and len(promising) == 0:
-        one = draw_path(posterior, rng)
-        elsewhere = better_elsewhere(one, part, here, center, crowd, rng, options, moves)
-        ranked = np.concatenate([elsewhere, ranked])
+        one = replace(step, path=draw_path(posterior, rng))
+        ranked = np.concatenate([better_elsewhere(one, here, crowd, moves), ranked])
     x = first_allowed(part, here, ranked, rng, crowd)
     probability = probability_of_feasibility(posterior, part, x)
     return Suggestion(part.lift(x), hyper, probability, side, center=row)

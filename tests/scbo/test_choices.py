@@ -19,9 +19,10 @@ from optuna_snn.scbo.choices import (
 from optuna_snn.scbo.models import fit_models, log_expected_improvement, log_h
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, Options
-from optuna_snn.scbo.paths import Path, draw_path
+from optuna_snn.scbo.paths import draw_path
 from optuna_snn.scbo.slices import slice_of
 from optuna_snn.scbo.space import Array, Categorical, Numeric, SearchSpace
+from optuna_snn.scbo.step import Step
 from optuna_snn.scbo.suggest import suggest
 from tests.helpers import cube
 from tests.scbo.helpers import CPU, LENGTH_INIT, changed, observations
@@ -59,9 +60,17 @@ def searched(is_polished: bool) -> Observations:
     )
 
 
-def path_of(known: Observations, seed: int = 0, options: Options = DEFAULT) -> Path:
-    posterior = fit_models(SPACE, known, CPU, None, True, options)
-    return draw_path(posterior, np.random.default_rng(seed), options.n_draws)
+def step_of(
+    known: Observations,
+    seed: int = 0,
+    options: Options = DEFAULT,
+    space: SearchSpace = SPACE,
+    held: Array | None = None,
+) -> Step:
+    posterior = fit_models(space, known, CPU, None, True, options)
+    part, rng = slice_of(space, held), np.random.default_rng(seed)
+    path = draw_path(posterior, rng, options.n_draws)
+    return Step(path, part, part.project(center_of(known)), "value", rng, options)
 
 
 def center_of(known: Observations) -> Array:
@@ -71,9 +80,8 @@ def center_of(known: Observations) -> Array:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_points_of_other_choices_stay_with_them_though_the_centre_is_better(seed: int) -> None:
-    known, rng = searched(is_polished=True), np.random.default_rng(seed)
-    path, center = path_of(known, seed), center_of(known)
-    found = other_choices(path, SPACE, known.x, center, LENGTH_INIT, rng, "value", DEFAULT)
+    known = searched(is_polished=True)
+    found = other_choices(step_of(known, seed), known.x, LENGTH_INIT)
     assert sorted(found[:, 1]) == OTHERS
 
 
@@ -86,25 +94,24 @@ def test_a_box_has_little_to_gain_where_its_best_point_is_no_better_than_the_cen
     options = Options(objective=objective)
     known = searched(is_polished)
     known = changed(known, y=unit * known.y)
-    path, center = path_of(known, options=options), center_of(known)
-    assert has_little_to_gain(path, SPACE, known, center, BEST, options) == is_polished
+    assert has_little_to_gain(step_of(known, options=options), known, BEST) == is_polished
 
 
 def test_where_all_results_are_alike_there_is_little_to_gain() -> None:
     known = searched(is_polished=True)
     known = changed(known, y=np.full(len(known.y), 0.5))
-    assert has_little_to_gain(path_of(known), SPACE, known, center_of(known), BEST, DEFAULT)
+    assert has_little_to_gain(step_of(known), known, BEST)
 
 
 @pytest.mark.parametrize("lacking", ["a value", "a feasible result"])
 def test_while_nothing_feasible_is_known_there_is_much_to_gain(lacking: str) -> None:
     known = searched(is_polished=True)
-    path, center = path_of(known), center_of(known)
+    step = step_of(known)
     if lacking == "a value":
         known = changed(known, y=np.full(len(known.y), np.nan))
     else:
         known = changed(known, c=np.ones_like(known.c))
-    assert not has_little_to_gain(path, SPACE, known, center, center, DEFAULT)
+    assert not has_little_to_gain(step, known, center_of(known))
 
 
 def test_of_results_in_one_place_the_best_is_kept_and_those_without_value_come_last() -> None:
@@ -159,12 +166,9 @@ def test_a_share_of_the_asks_turns_to_other_choices_where_the_box_is_polished(
 
 
 def promising(known: Observations, space: SearchSpace, held: Array | None = None) -> Array:
-    part = slice_of(space, held)
-    center = part.project(center_of(known))
-    posterior = fit_models(space, known, CPU, None, True, DEFAULT)
-    path, rng = draw_path(posterior, np.random.default_rng(0)), np.random.default_rng(1)
-    options = Options(promising_choice_share=1.0)
-    return promising_choices(path, part, known, center, center, LENGTH_INIT, rng, CPU, options)
+    step = step_of(known, options=Options(promising_choice_share=1.0), space=space, held=held)
+    assert step.center is not None
+    return promising_choices(step, known, step.center, LENGTH_INIT, CPU)
 
 
 def test_promising_points_are_of_other_choices_the_best_by_expected_improvement_first() -> None:

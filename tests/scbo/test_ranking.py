@@ -10,6 +10,8 @@ from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, FEW_DIMS, Options
 from optuna_snn.scbo.paths import draw_path
 from optuna_snn.scbo.ranking import better_elsewhere
+from optuna_snn.scbo.slices import slice_of
+from optuna_snn.scbo.step import Step
 from optuna_snn.scbo.suggest import suggest
 from optuna_snn.scbo.thompson import evaluate
 from tests.helpers import cube
@@ -46,7 +48,8 @@ def test_a_better_place_is_one_that_is_better_and_feasible_on_the_draw(
     assert known.center is not None
     path = draw_path(posterior_of(known), rng)
     moves = Moves(DEFAULT.n_perturbed)
-    found = better_elsewhere(path, space, known, known.center, 0.04, rng, DEFAULT, moves)
+    step = Step(path, slice_of(space, None), known.center, "value", rng, DEFAULT)
+    found = better_elsewhere(step, known, 0.04, moves)
     assert len(found) == int(is_high_feasible)
     for x in found:
         assert abs(x[0] - HIGH) < NEAR
