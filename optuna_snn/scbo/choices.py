@@ -28,7 +28,7 @@ from optuna_snn.scbo.step import Step
 from optuna_snn.scbo.thompson import N_OTHER_STARTS, best_of_other_choices
 from optuna_snn.scbo.transforms import clip_objective, spread_of_early, transform_objective
 
-LITTLE = 0.01
+LITTLE = 0.003
 """Part of the objective's spread that is little to gain."""
 SAME_PLACE = 0.02
 """Distance of features, over the root of the number of numeric dimensions, within which results
