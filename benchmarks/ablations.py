@@ -90,6 +90,7 @@ DEFAULT_PROBLEMS = (
     "ackley10",
     "ackley10_noisy",
     "mixed12",
+    "choices8",
     "silent12",
 )
 
