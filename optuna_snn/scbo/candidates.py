@@ -163,13 +163,21 @@ def all_points(space: SearchSpace) -> Array:
     return space.snap(grid.reshape(-1, space.n_dims))
 
 
-def neighbours(space: SearchSpace, x: Array, rng: np.random.Generator) -> Array:
+def neighbours(
+    space: SearchSpace,
+    x: Array,
+    rng: np.random.Generator,
+    held: npt.NDArray[np.bool_] | None = None,
+) -> Array:
     """Points that differ from x (d,) by one step of an integer or by one choice.
 
-    All of them where there are at most MAX_NEIGHBOURS, else a random part. Returns (k, d).
+    held: (d,) dimensions that stay; None is none. All of the points where there are at most
+    MAX_NEIGHBOURS, else a random part. Returns (k, d).
     """
     moves: list[tuple[int, float]] = []
     for j, dimension in enumerate(space.dimensions):
+        if held is not None and held[j]:
+            continue
         if isinstance(dimension, Categorical):
             others = np.delete(np.arange(dimension.n_choices), int(x[j] * dimension.n_choices))
             if len(others) > MAX_NEIGHBOURS:

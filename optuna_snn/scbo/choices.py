@@ -18,11 +18,12 @@ import torch
 
 from optuna_snn.scbo import surrogate
 from optuna_snn.scbo.candidates import MAX_NEIGHBOURS, make_box
-from optuna_snn.scbo.models import fit_models, log_expected_improvement
+from optuna_snn.scbo.models import fit_models, local_rows, log_expected_improvement
 from optuna_snn.scbo.novelty import untried_choices
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.paths import draw_path
 from optuna_snn.scbo.refinement import refine
+from optuna_snn.scbo.slices import Slice
 from optuna_snn.scbo.space import Array, SearchSpace
 from optuna_snn.scbo.step import Step
 from optuna_snn.scbo.thompson import N_OTHER_STARTS, best_of_other_choices
@@ -33,12 +34,17 @@ LITTLE = 0.003
 SAME_PLACE = 0.02
 """Distance of features, over the root of the number of numeric dimensions, within which results
 of the same choices tell the same."""
-MAX_DISTINCT = 150
-"""Results in different places that the model of all choices knows, the best ones."""
+MAX_DISTINCT = 100
+"""Feasible results in different places that the model of all choices knows, the best ones; and
+as many infeasible ones."""
 N_RANDOM = 100
 """Random numbers that each choice is looked at with, beside those of results."""
 MAX_POOL = 4000
-"""Points of other choices that are looked at, at least one of each."""
+"""Untried points of other choices that are looked at, at least one of each."""
+MIN_TOLD = 5
+"""Feasible values that tell how much there is to gain."""
+N_VAIN = 2
+"""Trials of a choice, none of which told anything, as failed ones do, that speak against it."""
 
 
 def other_choices(step: Step, known_x: Array, length: float) -> Array:
@@ -71,7 +77,7 @@ def promising_choices(
 ) -> Array:
     """In some of the asks, points of the most promising other choices, the best first. (k, d).
 
-    Those asks in which `best` (d,), the best point of the box, has little to gain over the centre.
+    Those asks in which `best` (d,), the first of the ranking, has little to gain over the centre.
     By the expected improvement, with the probability that all constraints hold, of models of
     results in different places: to one of all results, most of which lie around the centre, other
     choices are all alike.
@@ -86,13 +92,14 @@ def promising_choices(
     if not has_little_to_gain(step, known, best):
         return step.no_points()
     distinct = distinct_results(step.space.whole, known)
+    options = replace(step.options, max_local_points=len(distinct.x), max_valued_points=None)
     try:
-        posterior = fit_models(step.space.whole, distinct, device, None, True, step.options)
-        one = replace(step, path=draw_path(posterior, step.rng))
+        posterior = fit_models(step.space.whole, distinct, device, None, True, options)
+        drawn = replace(step, path=draw_path(posterior, step.rng))
     except surrogate.LinAlgError:
         return step.no_points()
-    starts = _starts(step, posterior, step.space.project(distinct.x))
-    points = np.concatenate([*(_refined(one, x, length) for x in starts), starts])
+    starts = _starts(step, posterior, known, step.space.project(distinct.x))
+    points = np.concatenate([*(_refined(drawn, x, length) for x in starts), starts])
     promise = log_expected_improvement(posterior, step.space, step.center, points)
     return np.array(points[np.argsort(-promise, kind="stable")])
 
@@ -100,36 +107,42 @@ def promising_choices(
 def has_little_to_gain(step: Step, known: Observations, best: Array) -> bool:
     """Whether `best` (d,) is drawn no better than the centre by more than LITTLE of the spread.
 
-    False where nothing feasible is known, which is to be gained then. The objective's spread as of
-    `spread_of_early`. The draws are of the transformed objective: their gain is worth what the
-    best quarter of its values says.
+    The spread of the feasible results' objective, as of `spread_of_early`. The draws are of the
+    transformed objective: their gain is worth what the best quarter of these results says. False
+    while fewer than MIN_TOLD feasible results are known, or where a draw of `best` is infeasible:
+    then feasibility is to be gained.
     """
-    has_value = ~np.isnan(known.y)
-    if step.center is None or not (known.c[has_value] <= 0.0).all(axis=1).any():
+    is_told = (known.c <= 0.0).all(axis=1) & ~np.isnan(known.y)
+    draws = None if step.center is None else step.draws_at(np.stack([step.center, best]))
+    if draws is None or is_told.sum() < MIN_TOLD or (draws.constraints[:, :, 1] > 0.0).any():
         return False
-    y = clip_objective(known.y[has_value])
-    y = y / max(float(np.abs(y).max()), np.finfo(float).tiny)  # so that differences stay finite
-    warped = transform_objective(known.y[has_value], step.options.objective)
-    first, last = np.argsort(-y, kind="stable")[[0, min(len(y) - 1, max(1, len(y) // 4))]]
+    y = clip_objective(known.y)
+    y = y / max(
+        float(np.nanmax(np.abs(y))), np.finfo(float).tiny
+    )  # so that differences are finite
+    rows = local_rows(step.space.whole, known, step.options)
+    warped = transform_objective(known.y[rows], step.options.objective)[is_told[rows]]
+    told = y[rows][is_told[rows]]
+    best_first = np.argsort(-told, kind="stable")
+    below = np.flatnonzero(told[best_first] < told.max(initial=-np.inf))
+    if len(below) == 0:
+        return True
+    first, last = best_first[[0, max(int(below[0]), len(told) // 4)]]
     width = warped[first] - warped[last]
-    worth = (y[first] - y[last]) / width if width > 0.0 else 0.0
-    at_center, at_best = step.draws_at(np.stack([step.center, best])).objective
-    return bool((at_best - at_center) * worth <= LITTLE * spread_of_early(y))
+    worth = (told[first] - told[last]) / width if width > 0.0 else 0.0
+    at_center, at_best = draws.objective
+    return bool((at_best - at_center) * worth <= LITTLE * spread_of_early(y[is_told]))
 
 
 def distinct_results(space: SearchSpace, known: Observations) -> Observations:
-    """Of the results in the same place the best one; the best MAX_DISTINCT, those without value
-    last.
+    """Of the feasible results in the same place the best one, and of the infeasible ones.
+
+    The best MAX_DISTINCT of either by the objective, those without a value last.
     """
-    features = space.features(known.x)
-    distance = SAME_PLACE * np.sqrt((~space.is_categorical).sum())
-    kept: list[int] = []
-    for row in np.argsort(np.where(np.isnan(known.y), np.inf, -known.y), kind="stable"):
-        apart = np.linalg.norm(features[kept] - features[row], axis=1)
-        if apart.min(initial=np.inf) > distance:
-            kept.append(int(row))
-        if len(kept) == MAX_DISTINCT:
-            break
+    is_feasible = (known.c <= 0.0).all(axis=1) & ~np.isnan(known.y)
+    kept = np.concatenate(
+        [_apart(space, known, np.flatnonzero(rows)) for rows in (is_feasible, ~is_feasible)]
+    )
     return replace(
         known,
         x=known.x[kept],
@@ -140,19 +153,42 @@ def distinct_results(space: SearchSpace, known: Observations) -> Observations:
     )
 
 
-def _starts(step: Step, posterior: surrogate.Posterior, known_x: Array) -> Array:
+def _apart(
+    space: SearchSpace, known: Observations, rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Of these rows the best ones in different places, MAX_DISTINCT at most, the best first."""
+    features = space.features(known.x)
+    distance = SAME_PLACE * np.sqrt((~space.is_categorical).sum())
+    y = known.y[rows]
+    kept: list[int] = []
+    for row in rows[np.argsort(np.where(np.isnan(y), np.inf, -y), kind="stable")]:
+        apart = np.linalg.norm(features[kept] - features[row], axis=1)
+        if apart.min(initial=np.inf) > distance:
+            kept.append(int(row))
+        if len(kept) == MAX_DISTINCT:
+            break
+    return np.array(kept, dtype=np.int64)
+
+
+def _starts(
+    step: Step, posterior: surrogate.Posterior, known: Observations, known_x: Array
+) -> Array:
     """The most promising point of each other choice, N_OTHER_STARTS at most, best first. (k, d).
 
     Each choice is looked at with the numbers of the centre, of the known points (r, d) and at
     random, the other choices as at the centre; and where it was tried.
+    known: in the whole space.
     """
     assert step.center is not None
     space, center = step.space, step.center
-    alone = _single_changes(space, center, step.rng)
-    drawn = space.snap(step.rng.random((N_RANDOM, space.n_dims)))
-    numbers = np.concatenate([center[None], known_x, drawn])[: max(1, MAX_POOL // len(alone))]
+    changes = _worthwhile(space, known, _single_changes(space, center, step.rng))
+    if len(changes) == 0:
+        return step.no_points()
+    n_numbers = max(1, MAX_POOL // len(changes))
+    random = space.snap(step.rng.random((N_RANDOM, space.n_dims)))[: n_numbers // 2]
+    numbers = np.concatenate([center[None], random, known_x])[:n_numbers]
     groups = []
-    for j, choice in alone:
+    for j, choice in changes:
         changed = np.where(space.is_categorical, center, numbers)
         changed[:, j] = choice
         groups.append(np.concatenate([changed, known_x[known_x[:, j] == choice]]))
@@ -180,6 +216,22 @@ def _single_changes(
     if len(changes) <= MAX_NEIGHBOURS:
         return changes
     return [changes[i] for i in rng.choice(len(changes), MAX_NEIGHBOURS, replace=False)]
+
+
+def _worthwhile(
+    space: Slice, known: Observations, changes: list[tuple[int, float]]
+) -> list[tuple[int, float]]:
+    """The changes without those to a choice of which N_VAIN trials, and all, told nothing.
+
+    Failed trials, and pruned ones without a constraint, are in no model: to it, a choice that
+    always fails stays as promising as one that was never tried.
+    """
+    tried, told = space.project(known.tried), space.project(known.x)
+    return [
+        (j, choice)
+        for j, choice in changes
+        if (told[:, j] == choice).any() or (tried[:, j] == choice).sum() < N_VAIN
+    ]
 
 
 def _refined(step: Step, x: Array, length: float) -> Array:

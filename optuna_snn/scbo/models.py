@@ -44,6 +44,8 @@ MAX_CENTERS = 5
 better under noise, and worse without: a rough function looks noisy to a model."""
 MAX_CENTERS_UNDER_LUCK = 100
 """The same, before those that were feasible by luck are left out."""
+CHUNK = 512
+"""Points whose posterior is computed at once, which takes memory."""
 ENOUGH = 1.0
 """Slack of a warped constraint beyond which a centre is no better for more."""
 
@@ -141,9 +143,7 @@ def choose_center(
     valued = valued[np.argsort(-known.y[valued], kind="stable")[:n_most]]
 
     def means(rows: npt.NDArray[np.int64]) -> Array:
-        features = torch.as_tensor(space.features(known.x[rows]), device=posterior.device)
-        mean: Array = posterior.mean_and_sd(features)[0].cpu().numpy()
-        return mean
+        return _mean_and_sd(posterior, space, known.x[rows])[0]
 
     def violations(mean: Array) -> Array:
         total: Array = np.maximum(mean[1:][is_lucky], 0.0).sum(axis=0)
@@ -202,10 +202,8 @@ def probability_of_feasibility(
     posterior: surrogate.Posterior, space: SearchSpace, x: Array
 ) -> float:
     """Posterior probability that all constraints hold at x (d,)."""
-    features = torch.as_tensor(space.features(x[None]), device=posterior.device)
-    mean, sd = posterior.mean_and_sd(features)
-    below = torch.special.ndtr(-mean[1:, 0] / sd[1:, 0])
-    return float(below.prod())
+    mean, sd = _mean_and_sd(posterior, space, x[None])
+    return float(ndtr(-mean[1:, 0] / sd[1:, 0]).prod())
 
 
 def log_expected_improvement(
@@ -218,19 +216,35 @@ def log_expected_improvement(
     section 3.1); in logarithms, which tell points of next to no promise apart (Ament et al. 2023,
     arXiv 2310.20708, section 4.1).
     """
-    points = np.concatenate([center[None], x])
-    features = torch.as_tensor(space.features(points), device=posterior.device)
-    mean, sd = (each.cpu().numpy() for each in posterior.mean_and_sd(features))
+    level = _mean_and_sd(posterior, space, center[None])[0][0, 0]
+    parts = np.array_split(x, math.ceil(len(x) / CHUNK)) if len(x) else []
+    return np.concatenate(
+        [np.empty(0), *(_log_ei(posterior, space, level, part) for part in parts)]
+    )
+
+
+def _log_ei(posterior: surrogate.Posterior, space: SearchSpace, level: float, x: Array) -> Array:
+    """The same at points (r, d), over a level of the objective."""
+    mean, sd = _mean_and_sd(posterior, space, x)
     sd = np.maximum(sd, np.finfo(float).tiny ** 0.5)
-    z = (mean[0, 1:] - mean[0, 0]) / sd[0, 1:]
-    log_feasible = log_ndtr(-mean[1:, 1:] / sd[1:, 1:]).sum(axis=0)
-    total: Array = np.log(sd[0, 1:]) + log_h(z) + log_feasible
+    log_feasible = log_ndtr(-mean[1:] / sd[1:]).sum(axis=0)
+    total: Array = np.log(sd[0]) + log_h((mean[0] - level) / sd[0]) + log_feasible
     return total
+
+
+def _mean_and_sd(
+    posterior: surrogate.Posterior, space: SearchSpace, x: Array
+) -> tuple[Array, Array]:
+    """Posterior means and standard deviations at points (r, d). Each (B, r)."""
+    features = torch.as_tensor(space.features(x), device=posterior.device)
+    mean, sd = posterior.mean_and_sd(features)
+    return mean.cpu().numpy(), sd.cpu().numpy()
 
 
 def log_h(z: Array) -> Array:
     """log(phi(z) + z Phi(z)) of the normal density and distribution, for any z."""
-    log_density = -0.5 * z**2 - 0.5 * math.log(2.0 * math.pi)
+    with np.errstate(over="ignore"):
+        log_density = -0.5 * z**2 - 0.5 * math.log(2.0 * math.pi)
     below = np.minimum(z, -1.0)
     ratio = math.sqrt(math.pi / 2.0) * erfcx(-below / math.sqrt(2.0))
     # Beyond 1e4, where 1 + z Phi / phi is 1 / z^2 to 8 digits, the sum is lost to rounding.

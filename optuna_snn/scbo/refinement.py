@@ -106,9 +106,7 @@ def _climb(
         for is_moving in moves:
             end = _slide(path, at_point, space, box, tried[-1], goal, is_moving)
             tried.append(space.snap(end[None])[0])
-        around = neighbours(space, tried[-1], rng)
-        if held is not None:
-            around = around[(around[:, held] == start[held]).all(axis=1)]
+        around = neighbours(space, tried[-1], rng, held)
         x = np.concatenate([np.stack(tried), around[_is_within(space, box, around)]])
         first = int(merit_order(evaluate(path, space, x, goal))[0])
         best = x[first]

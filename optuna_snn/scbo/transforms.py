@@ -37,7 +37,7 @@ ROUNDING = 1e-9
 MAX_WARPED_SD = 1e3
 FAR, MIN_NEAR = 1e3, 5
 """Values are far below a gap of FAR times the distance from the best, of MIN_NEAR at least."""
-MIN_EARLY = 10
+MIN_EARLY, MAX_EARLY = 10, 30
 """Values, the first ones, that tell how far the objective spreads."""
 DEPTH = 3.0
 """Logarithm of the depth of the bad tail from which on it is compressed twice."""
@@ -248,13 +248,13 @@ def _near_best(y: Array) -> Array:
 
 
 def spread_of_early(y: Array) -> float:
-    """Distance of the best value from the median of the first third (n,), MIN_EARLY at least.
+    """Distance of the best value from the median of the first ones (n,).
 
-    Of those that do not lie far below the best. Later values crowd around the best where a search
-    has converged.
+    These are a third of all, but MIN_EARLY to MAX_EARLY; without those that lie far below the best
+    of them. Later values crowd around the best where a search has converged.
     """
     finite = clip_objective(y)
-    early = _near_best(finite[: max(MIN_EARLY, len(finite) // 3)])
+    early = _near_best(finite[: min(MAX_EARLY, max(MIN_EARLY, len(finite) // 3))])
     return float(finite.max() - np.median(early))
 
 

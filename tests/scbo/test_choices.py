@@ -1,5 +1,6 @@
 """Other choices keep what makes them so, and are turned to where the box has little to gain."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -103,43 +104,125 @@ def test_where_all_results_are_alike_there_is_little_to_gain() -> None:
     assert has_little_to_gain(step_of(known), known, BEST)
 
 
-@pytest.mark.parametrize("lacking", ["a value", "a feasible result"])
-def test_while_nothing_feasible_is_known_there_is_much_to_gain(lacking: str) -> None:
+@pytest.mark.parametrize("lacking", ["values", "feasible results", "more than four values"])
+def test_while_little_is_known_of_what_is_feasible_there_is_much_to_gain(lacking: str) -> None:
     known = searched(is_polished=True)
     step = step_of(known)
-    if lacking == "a value":
-        known = changed(known, y=np.full(len(known.y), np.nan))
-    else:
-        known = changed(known, c=np.ones_like(known.c))
+    few = np.where(np.arange(len(known.y)) < len(known.y) - 4, np.nan, known.y)
+    known = {
+        "values": changed(known, y=np.full(len(known.y), np.nan)),
+        "feasible results": changed(known, c=np.ones_like(known.c)),
+        "more than four values": changed(known, y=few),
+    }[lacking]
     assert not has_little_to_gain(step, known, center_of(known))
+
+
+def test_where_the_best_point_is_not_feasible_feasibility_is_to_be_gained() -> None:
+    known = searched(is_polished=True)
+    known = changed(known, c=known.x[:, :1] - 0.45)
+    step = step_of(known)
+    assert has_little_to_gain(step, known, center_of(known))
+    assert not has_little_to_gain(step, known, np.array([0.8, FIRST, 0.3]))
+
+
+def test_better_values_that_are_infeasible_do_not_make_a_gain_little() -> None:
+    known = searched(is_polished=False)
+    low = known.x[:, 0] < 0.15
+    y, c = known.y.copy(), known.c.copy()
+    assert low.sum() >= 2
+    y[low], c[low] = y[low] + 1e5, 1.0
+    known = changed(known, y=y, c=c)
+    step = step_of(changed(known, y=np.where(low, np.nan, y)))
+    assert not has_little_to_gain(step, known, BEST)
+
+
+@pytest.mark.parametrize("n_local", [25, 400])
+def test_what_is_little_does_not_depend_on_how_many_results_the_models_see(n_local: int) -> None:
+    known, options = searched(is_polished=True), Options(max_local_points=n_local)
+    step = step_of(known, options=options)
+    assert has_little_to_gain(step, known, center_of(known))
+    beside = center_of(known) + np.array([0.0, 0.0, 0.03])
+    worse = changed(known, center=beside)
+    values = step.draws_at(np.stack([beside, center_of(known)])).objective
+    assert values[1] > values[0]
+    assert has_little_to_gain(replace(step, center=beside), worse, center_of(known))
+
+
+def kinds(known: Observations) -> list[np.ndarray]:
+    is_feasible = (known.c <= 0.0).all(axis=1) & ~np.isnan(known.y)
+    return [is_feasible, ~is_feasible]
 
 
 def test_of_results_in_one_place_the_best_is_kept_and_those_without_value_come_last() -> None:
     known = searched(is_polished=True)
-    y = known.y.copy()
-    y[:3] = np.nan
-    known = changed(known, y=y)
+    y, c = known.y.copy(), known.c.copy()
+    y[:3], c[12:16] = np.nan, 1.0
+    known = changed(known, y=y, c=c)
     kept = distinct_results(SPACE, known)
-    features = SPACE.features(kept.x)
-    distance = np.linalg.norm(features[:, None] - features[None], axis=2)
-    np.fill_diagonal(distance, np.inf)
-    assert distance.min() > SAME_PLACE * np.sqrt(2)
     assert len(kept.x) < len(known.x)
-    assert kept.y[0] == np.nanmax(y)
-    assert list(np.isnan(kept.y)) == [False] * (len(kept.y) - 3) + [True] * 3
-    assert (np.diff(kept.y[:-3]) <= 0.0).all()
+    for before, after in zip(kinds(known), kinds(kept), strict=True):
+        features = SPACE.features(kept.x[after])
+        distance = np.linalg.norm(features[:, None] - features[None], axis=2)
+        np.fill_diagonal(distance, np.inf)
+        assert distance.min() > SAME_PLACE * np.sqrt(2)
+        assert kept.y[after][0] == np.nanmax(known.y[before])
+        n_none = int(np.isnan(kept.y[after]).sum())
+        assert n_none == np.isnan(known.y[before]).sum()
+        assert not np.isnan(kept.y[after][: after.sum() - n_none]).any()
     rows = [int(np.flatnonzero((known.x == x).all(axis=1))[0]) for x in kept.x]
     assert (kept.c == known.c[rows]).all()
     assert (kept.may_center == known.may_center[rows]).all()
 
 
-def test_no_more_than_the_best_distinct_results_are_kept() -> None:
-    known = observations(cube(3), n=2 * MAX_DISTINCT)
-    known = changed(known, c_sd=np.zeros_like(known.c))
+def test_no_more_than_the_best_of_feasible_and_of_infeasible_results_are_kept() -> None:
+    known = observations(cube(3), n=6 * MAX_DISTINCT)
+    known = changed(known, y=known.y + 5.0 * known.c[:, 0], c_sd=np.zeros_like(known.c))
     kept = distinct_results(cube(3), known)
     assert kept.c_sd is not None
-    assert [len(array) for array in (kept.x, kept.y, kept.c, kept.c_sd)] == [MAX_DISTINCT] * 4
-    assert kept.y[0] == known.y.max()
+    assert {len(array) for array in (kept.x, kept.y, kept.c, kept.c_sd)} == {2 * MAX_DISTINCT}
+    for before, after in zip(kinds(known), kinds(kept), strict=True):
+        assert after.sum() == MAX_DISTINCT
+        assert kept.y[after].max() == known.y[before].max()
+
+
+def test_all_distinct_results_are_seen_also_where_several_workers_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = observations(SPACE, n=300)
+    known = changed(known, y=np.round(known.y), center=None)
+    options = Options(promising_choice_share=1.0, max_local_points=40, max_valued_points=20)
+    step = replace(step_of(changed(known, center=known.x[0])), options=options)
+    seen: list[int] = []
+
+    def fit(space: SearchSpace, few: Observations, *words: Any) -> Any:
+        posterior = fit_models(space, few, *words)
+        seen.append(len(posterior.data.X))
+        return posterior
+
+    monkeypatch.setattr("optuna_snn.scbo.choices.fit_models", fit)
+    monkeypatch.setattr("optuna_snn.scbo.choices.has_little_to_gain", lambda *_: True)
+    assert len(promising_choices(step, known, known.x[0], LENGTH_INIT, CPU)) > 0
+    assert seen == [len(distinct_results(SPACE, known).x)]
+
+
+@pytest.mark.parametrize(("n_failed", "is_turned_to"), [(1, True), (2, False)])
+def test_a_choice_that_always_failed_is_not_promising(n_failed: int, is_turned_to: bool) -> None:
+    known = searched(is_polished=True)
+    is_other = known.x[:, 1] == OTHERS[-1]
+    failed = known.x[is_other][:n_failed]
+    assert len(failed) == n_failed
+    tried = np.concatenate([known.x[~is_other], failed])
+    few = changed(known, x=known.x[~is_other], y=known.y[~is_other], c=known.c[~is_other])
+    few = changed(few, tried=tried, failed=failed, may_center=known.may_center[~is_other])
+    assert (OTHERS[-1] in promising(few, SPACE)[:, 1]) == is_turned_to
+
+
+def test_where_all_other_choices_fail_nothing_is_promising() -> None:
+    known = searched(is_polished=True)
+    is_first = known.x[:, 1] == FIRST
+    few = changed(known, x=known.x[is_first], y=known.y[is_first], c=known.c[is_first])
+    few = changed(few, may_center=known.may_center[is_first], failed=known.x[~is_first])
+    assert len(promising(few, SPACE)) == 0
 
 
 @pytest.mark.parametrize(

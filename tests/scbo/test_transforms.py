@@ -351,3 +351,5 @@ def test_the_spread_is_that_of_the_first_values_without_those_of_failures() -> N
     with_failures = np.where(early < 0.0, -1e30, early)
     assert spread_of_early(np.append(with_failures, late)) == 5.0 - 1.25
     assert spread_of_early(np.array([2.0])) == 0.0
+    many = np.concatenate([np.tile(early, 5), np.tile(late, 10)])
+    assert spread_of_early(many) == 5.0 - 1.0
