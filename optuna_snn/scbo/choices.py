@@ -50,13 +50,12 @@ N_VAIN = 2
 def other_choices(step: Step, known_x: Array, length: float) -> Array:
     """The best of the known points (r, d) of other choices, each refined in a box. (k, d).
 
-    The box has sides of this length. Each point keeps the choices that the centre does not have:
-    what they are worth would not be seen if the climb could go back.
+    The box has sides of this length. The climb may change choices, also back to the centre's.
     """
     if step.center is None or not step.has_choices:
         return step.no_points()
     best = best_of_other_choices(step.path, step.space, known_x, step.center, step.goal)
-    climbed = [_refined(step, x, length) for x in best]
+    climbed = [_refined(step, x, length, None) for x in best]
     return np.concatenate([*climbed[::-1], step.no_points()])
 
 
@@ -99,7 +98,10 @@ def promising_choices(
     except surrogate.LinAlgError:
         return step.no_points()
     starts = _starts(step, posterior, known, step.space.project(distinct.x))
-    points = np.concatenate([*(_refined(drawn, x, length) for x in starts), starts])
+    # What a choice is worth would not be seen if the climb could go back.
+    others = step.space.is_categorical & (starts != step.center)
+    climbed = [_refined(drawn, x, length, kept) for x, kept in zip(starts, others, strict=True)]
+    points = np.concatenate([*climbed, starts])
     promise = log_expected_improvement(posterior, step.space, step.center, points)
     return np.array(points[np.argsort(-promise, kind="stable")])
 
@@ -234,9 +236,8 @@ def _worthwhile(
     ]
 
 
-def _refined(step: Step, x: Array, length: float) -> Array:
-    """A point (d,) refined in a box of its own; choices that the centre has not stay. (1, d)."""
-    held: npt.NDArray[np.bool_] = step.space.is_categorical & (x != step.center)
+def _refined(step: Step, x: Array, length: float, held: npt.NDArray[np.bool_] | None) -> Array:
+    """A point (d,) refined in a box of its own. held: as of `refine`. (1, d)."""
     box = make_box(step.space, x, length, length)
     is_relaxed = step.options.is_relaxed
     return refine(

@@ -1,4 +1,4 @@
-"""Other choices keep what makes them so, and are turned to where the box has little to gain."""
+"""Other choices are turned to where the box has little to gain."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,6 @@ from optuna_snn.scbo.choices import (
     SAME_PLACE,
     distinct_results,
     has_little_to_gain,
-    other_choices,
     promising_choices,
 )
 from optuna_snn.scbo.models import fit_models, log_expected_improvement, log_h
@@ -77,13 +76,6 @@ def step_of(
 def center_of(known: Observations) -> Array:
     assert known.center is not None
     return known.center
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_points_of_other_choices_stay_with_them_though_the_centre_is_better(seed: int) -> None:
-    known = searched(is_polished=True)
-    found = other_choices(step_of(known, seed), known.x, LENGTH_INIT)
-    assert sorted(found[:, 1]) == OTHERS
 
 
 @pytest.mark.parametrize("is_polished", [True, False])
