@@ -97,7 +97,7 @@ def test_a_turn_of_a_worker_is_measured_beside_trials_that_run(url: str) -> None
     ]
     assert states.count("RUNNING") == 3 + 1  # and the one that beats
     assert states.count("COMPLETE") == 1 + worker_load.N_TIMED
-    assert cost.turn.wall_ms > cost.read.wall_ms > 0
+    assert min(cost.turn.wall_ms, cost.read.wall_ms) > 0
     assert cost.n_connections > 10
     assert (
         0 < cost.open_ms < 2 * cost.turn.wall_ms
