@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from optuna_snn.scbo import surrogate
-from optuna_snn.scbo.candidates import MAX_NEIGHBOURS, make_box
+from optuna_snn.scbo.candidates import make_box, neighbours
 from optuna_snn.scbo.models import fit_models, local_rows, log_expected_improvement
 from optuna_snn.scbo.novelty import untried_choices
 from optuna_snn.scbo.observations import Observations
@@ -114,14 +114,13 @@ def has_little_to_gain(step: Step, known: Observations, best: Array) -> bool:
     while fewer than MIN_TOLD feasible results are known, or where a draw of `best` is infeasible:
     then feasibility is to be gained.
     """
-    is_told = (known.c <= 0.0).all(axis=1) & ~np.isnan(known.y)
+    is_told = known.is_feasible & ~np.isnan(known.y)
     draws = None if step.center is None else step.draws_at(np.stack([step.center, best]))
     if draws is None or is_told.sum() < MIN_TOLD or (draws.constraints[:, :, 1] > 0.0).any():
         return False
     y = clip_objective(known.y)
-    y = y / max(
-        float(np.nanmax(np.abs(y))), np.finfo(float).tiny
-    )  # so that differences are finite
+    # Divided first, so that differences of huge values are finite.
+    y = y / max(float(np.nanmax(np.abs(y))), np.finfo(float).tiny)
     rows = local_rows(step.space.whole, known, step.options)
     warped = transform_objective(known.y[rows], step.options.objective)[is_told[rows]]
     told = y[rows][is_told[rows]]
@@ -141,18 +140,11 @@ def distinct_results(space: SearchSpace, known: Observations) -> Observations:
 
     The best MAX_DISTINCT of either by the objective, those without a value last.
     """
-    is_feasible = (known.c <= 0.0).all(axis=1) & ~np.isnan(known.y)
+    is_told = known.is_feasible & ~np.isnan(known.y)
     kept = np.concatenate(
-        [_apart(space, known, np.flatnonzero(rows)) for rows in (is_feasible, ~is_feasible)]
+        [_apart(space, known, np.flatnonzero(rows)) for rows in (is_told, ~is_told)]
     )
-    return replace(
-        known,
-        x=known.x[kept],
-        y=known.y[kept],
-        c=known.c[kept],
-        c_sd=None if known.c_sd is None else known.c_sd[kept],
-        may_center=known.may_center[kept] if len(known.may_center) else known.may_center,
-    )
+    return known.rows(kept)
 
 
 def _apart(
@@ -183,7 +175,7 @@ def _starts(
     """
     assert step.center is not None
     space, center = step.space, step.center
-    changes = _worthwhile(space, known, _single_changes(space, center, step.rng))
+    changes = _worthwhile(space, known, center, step.rng)
     if len(changes) == 0:
         return step.no_points()
     n_numbers = max(1, MAX_POOL // len(changes))
@@ -203,35 +195,21 @@ def _starts(
     return np.array(best[order])
 
 
-def _single_changes(
-    space: SearchSpace, center: Array, rng: np.random.Generator
+def _worthwhile(
+    space: Slice, known: Observations, center: Array, rng: np.random.Generator
 ) -> list[tuple[int, float]]:
     """Dimension and coordinate of each choice that the centre (d,) does not have.
 
-    MAX_NEIGHBOURS random ones if there are more.
-    """
-    changes = []
-    for j in np.flatnonzero(space.is_categorical):
-        n = int(space.n_levels[j])
-        here = int(center[j] * n)
-        changes += [(int(j), (choice + 0.5) / n) for choice in range(n) if choice != here]
-    if len(changes) <= MAX_NEIGHBOURS:
-        return changes
-    return [changes[i] for i in rng.choice(len(changes), MAX_NEIGHBOURS, replace=False)]
-
-
-def _worthwhile(
-    space: Slice, known: Observations, changes: list[tuple[int, float]]
-) -> list[tuple[int, float]]:
-    """The changes without those to a choice of which N_VAIN trials, and all, told nothing.
-
+    As many as `neighbours` finds, without those of which N_VAIN trials, and all, told nothing.
     Failed trials, and pruned ones without a constraint, are in no model: to it, a choice that
     always fails stays as promising as one that was never tried.
     """
+    around = neighbours(space, center, rng, held=~space.is_categorical)
+    rows, dims = np.nonzero(around != center)
     tried, told = space.project(known.tried), space.project(known.x)
     return [
         (j, choice)
-        for j, choice in changes
+        for j, choice in zip(dims.tolist(), around[rows, dims].tolist(), strict=True)
         if (told[:, j] == choice).any() or (tried[:, j] == choice).sum() < N_VAIN
     ]
 

@@ -170,7 +170,7 @@ def coordinates_to_move(
     look for a first feasible point in few rounds, each of which has to go far; unless one that is
     presumed feasible runs already, around which there may be others.
     """
-    if n_workers > 1 and not (known.c <= 0.0).all(axis=1).any():
+    if n_workers > 1 and not known.is_feasible.any():
         return Moves(options.n_seeking_perturbed, options.is_seeking_spread)
     is_noisy = float(posterior.hyper.log_noise[0].exp()) > NOISY
     return Moves(options.n_noisy_perturbed if is_noisy else options.n_perturbed)
@@ -217,10 +217,8 @@ def log_expected_improvement(
     arXiv 2310.20708, section 4.1).
     """
     level = _mean_and_sd(posterior, space, center[None])[0][0, 0]
-    parts = np.array_split(x, math.ceil(len(x) / CHUNK)) if len(x) else []
-    return np.concatenate(
-        [np.empty(0), *(_log_ei(posterior, space, level, part) for part in parts)]
-    )
+    parts = np.array_split(x, max(1, math.ceil(len(x) / CHUNK)))
+    return np.concatenate([_log_ei(posterior, space, level, part) for part in parts])
 
 
 def _log_ei(posterior: surrogate.Posterior, space: SearchSpace, level: float, x: Array) -> Array:

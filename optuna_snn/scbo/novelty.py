@@ -64,8 +64,7 @@ def untried_choices(
     As many as `neighbours` finds. Returns (k, d).
     """
     choices = space.is_categorical
-    around = neighbours(space, center, rng)
-    around = around[(around[:, choices] != center[choices]).any(axis=1)]
+    around = neighbours(space, center, rng, held=~choices)
     taken = {x[choices].tobytes() for x in np.concatenate([known.tried, known.pending])}
     new: Array = around[[x[choices].tobytes() not in taken for x in around]]
     return new

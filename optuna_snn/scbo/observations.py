@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -34,3 +34,19 @@ class Observations:
     c_sd: Array | None = None
     """Standard deviation of the error of each constraint (n, m), 0 where it is not known to have
     one; None is all 0."""
+
+    @property
+    def is_feasible(self) -> npt.NDArray[np.bool_]:
+        """Which rows have all constraints, and these hold. (n,)."""
+        return np.asarray((self.c <= 0.0).all(axis=1))
+
+    def rows(self, kept: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Observations:
+        """The same with some of the rows, by mask or index."""
+        return replace(
+            self,
+            x=self.x[kept],
+            y=self.y[kept],
+            c=self.c[kept],
+            c_sd=None if self.c_sd is None else self.c_sd[kept],
+            may_center=self.may_center[kept] if len(self.may_center) else self.may_center,
+        )

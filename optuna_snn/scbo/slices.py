@@ -90,17 +90,14 @@ def restrict(known: Observations, part: Slice) -> Observations:
         return known
     held = ~part.is_free
     on_it = _has_held(part, held, known.x)
+    rows = known.rows(on_it)
     return replace(
-        known,
-        x=part.project(known.x[on_it]),
-        y=known.y[on_it],
-        c=known.c[on_it],
-        c_sd=None if known.c_sd is None else known.c_sd[on_it],
+        rows,
+        x=part.project(rows.x),
         center=None if known.center is None else part.project(known.center),
         pending=part.project(known.pending[_has_held(part, held, known.pending)]),
         tried=part.project(known.tried[_has_held(part, held, known.tried)]),
         failed=part.project(known.failed[_has_held(part, held, known.failed)]),
-        may_center=known.may_center[on_it] if len(known.may_center) else known.may_center,
     )
 
 
