@@ -42,12 +42,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from optuna_snn.scbo import surrogate
+from optuna_snn.scbo.candidates import Box, make_box, whole_cube
 from optuna_snn.scbo.choices import other_choices, promising_choices, untried_now
 from optuna_snn.scbo.models import (
     Moves,
@@ -69,14 +70,14 @@ from optuna_snn.scbo.novelty import (
 )
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, FEW_DIMS, Options
-from optuna_snn.scbo.paths import draw_path
+from optuna_snn.scbo.paths import Path, draw_path
 from optuna_snn.scbo.ranking import (
     better_elsewhere,
     box_around,
     candidates_in,
     ranked_points,
 )
-from optuna_snn.scbo.slices import centred, restrict, slice_of
+from optuna_snn.scbo.slices import Slice, centred, restrict, slice_of
 from optuna_snn.scbo.space import Array, SearchSpace
 from optuna_snn.scbo.step import Step
 from optuna_snn.scbo.thompson import Goal
@@ -89,7 +90,7 @@ class Suggestion:
     """The next point (d,), and what it was chosen by."""
 
     x: Array
-    hyper: npt.NDArray[np.float64] | None
+    hyper: Array | None
     """Hyperparameters as fitted now, one row per output; None if the given ones were used."""
     predicted_feasible: float | None
     """Posterior probability that all constraints hold."""
@@ -101,6 +102,30 @@ class Suggestion:
     """Row of what is known that the box was laid around; None is the incumbent."""
 
 
+class Search(NamedTuple):
+    """Where the search stands."""
+
+    length: float
+    """Side of the box."""
+    length_init: float
+    """Its side at the beginning."""
+    n_workers: int = 1
+    """Trials running at once, the asking one included."""
+    is_failing: bool = False
+    """Whether several results of the box in a row were no better."""
+
+
+class Fitted(NamedTuple):
+    """The models of an ask."""
+
+    posterior: surrogate.Posterior
+    hyper: Array | None
+    """As of `Suggestion`."""
+    goal: Goal
+    options: Options
+    """The choices of this ask."""
+
+
 def suggest(
     space: SearchSpace,
     known: Observations,
@@ -108,7 +133,7 @@ def suggest(
     length_init: float,
     rng: np.random.Generator,
     device: torch.device,
-    warm_start: npt.NDArray[np.float64] | None = None,
+    warm_start: Array | None = None,
     is_refit: bool = True,
     options: Options = DEFAULT,
     held: Array | None = None,
@@ -123,45 +148,91 @@ def suggest(
 
     If no model can be fitted the point is the first candidate, and this is logged.
     """
+    search = Search(length, length_init, n_workers, is_failing)
     part = slice_of(space, held)
     known = centred(known, part)
-    here = restrict(known, part)
-    if _is_flat(known.c):
-        anywhere = part.snap(rng.random((N_DRAWN, part.n_dims)))
-        x = first_allowed(part, here, anywhere, rng)
-        return Suggestion(part.lift(x), None, None, is_repeat=is_exhausted(part, here))
-    is_seeking = known.c.shape[1] > 0 and bool(np.isnan(known.y).all())
-    options = options.for_workers(n_workers, is_seeking, rng)
-    goal: Goal = "feasibility" if is_seeking else "value"
-    is_whole = is_seeking and options.seeking_box == "cube"
-    center, row, sides = here.center, None, None
+    if is_flat(known.c):
+        return draw_anywhere(part, known, rng)
     try:
-        posterior = fit_models(space, known, device, warm_start, is_refit, options)
-        if options.center == "posterior" or is_seeking:
-            row = choose_center(posterior, space, known, options)
-        center = here.center if row is None else part.project(known.x[row])
-        n_draws = options.n_seeking_draws if is_seeking else options.n_draws
-        path = draw_path(posterior, rng, n_draws)
-        if _takes_single_draw(part, is_seeking, rng, options):
-            path = path.with_one_draw_of(0)
+        fitted = fit(space, known, rng, device, warm_start, is_refit, options, n_workers)
+        return suggest_within(fitted, part, known, search, rng)
     except surrogate.LinAlgError as error:
-        _logger.warning(f"No model of {len(known.x)} trials: {error} Drawing a point of the box.")
-        box = box_around(part, None if is_whole else center, length, length_init)
-        drawn = candidates_in(part, center, box, rng, options, Moves(options.n_perturbed))
-        x = first_allowed(part, here, drawn, rng)
-        return Suggestion(part.lift(x), None, None)
+        return draw_in_box(part, known, search, rng, options, error)
 
-    moves = coordinates_to_move(posterior, known, n_workers, options)
-    if not is_seeking:
-        n_moved = min(moves.n_perturbed, part.n_dims)
-        least = least_length(posterior, n_moved, options.n_noise_sds)
-        length = max(length, min(least, length_init))
-    side = None if center is None or is_whole else length
-    if options.box == "lengthscales":
-        sides = relative_sides(posterior)[part.is_free]
-    box = box_around(part, None if is_whole else center, length, length_init, sides)
-    candidates = unused(part, here, candidates_in(part, center, box, rng, options, moves))
+
+def fit(
+    space: SearchSpace,
+    known: Observations,
+    rng: np.random.Generator,
+    device: torch.device,
+    warm_start: Array | None,
+    is_refit: bool,
+    options: Options,
+    n_workers: int,
+) -> Fitted:
+    """The models of an ask, arguments as of `suggest`.
+
+    Raises LinAlgError if a covariance matrix cannot be factorised.
+    """
+    has_no_value = is_seeking(known)
+    options = options.for_workers(n_workers, has_no_value, rng)
+    posterior = fit_models(space, known, device, warm_start, is_refit, options)
     hyper = posterior.hyper.pack() if is_refit else None
+    return Fitted(posterior, hyper, "feasibility" if has_no_value else "value", options)
+
+
+def draw_anywhere(part: Slice, known: Observations, rng: np.random.Generator) -> Suggestion:
+    """A random point of the slice, new if there is one. known: in the whole space."""
+    here = restrict(known, part)
+    anywhere = part.snap(rng.random((N_DRAWN, part.n_dims)))
+    x = first_allowed(part, here, anywhere, rng)
+    return Suggestion(part.lift(x), None, None, is_repeat=is_exhausted(part, here))
+
+
+def draw_in_box(
+    part: Slice,
+    known: Observations,
+    search: Search,
+    rng: np.random.Generator,
+    options: Options,
+    error: Exception,
+) -> Suggestion:
+    """The first candidate of the box, by no model, which is logged. known: in the whole space."""
+    _logger.warning(f"No model of {len(known.x)} trials: {error} Drawing a point of the box.")
+    here = restrict(known, part)
+    is_whole = is_seeking(known) and options.seeking_box == "cube"
+    around = None if is_whole else here.center
+    box = box_around(part, around, search.length, search.length_init)
+    moves = Moves(options.n_perturbed)
+    x = first_allowed(part, here, candidates_in(part, here.center, box, rng, options, moves), rng)
+    return Suggestion(part.lift(x), None, None)
+
+
+def draw_functions(fitted: Fitted, part: Slice, rng: np.random.Generator) -> Path:
+    """The draws that an ask goes by."""
+    options, goal = fitted.options, fitted.goal
+    n_draws = options.n_seeking_draws if goal == "feasibility" else options.n_draws
+    path = draw_path(fitted.posterior, rng, n_draws)
+    if goal == "value" and _takes_single_draw(part, rng, options):
+        path = path.with_one_draw_of(0)
+    return path
+
+
+def suggest_within(
+    fitted: Fitted, part: Slice, known: Observations, search: Search, rng: np.random.Generator
+) -> Suggestion:
+    """The next point of a slice, by models that are fitted.
+
+    known: in the whole space. Raises LinAlgError if the draws' covariance cannot be factorised.
+    """
+    posterior, hyper, goal, options = fitted
+    here = restrict(known, part)
+    row = center_row(fitted, part.whole, known)
+    center = here.center if row is None else part.project(known.x[row])
+    path = draw_functions(fitted, part, rng)
+    moves = coordinates_to_move(posterior, known, search.n_workers, options)
+    box, side = box_of(fitted, part, center, moves, search)
+    candidates = unused(part, here, candidates_in(part, center, box, rng, options, moves))
     if len(candidates) == 0:
         x = draw_unused(part, here, rng)
         probability = probability_of_feasibility(posterior, part, x)
@@ -173,13 +244,13 @@ def suggest(
     if len(ranked) == 0:
         others = step.no_points()
         if options.is_each_choice_refined and step.has_choices:
-            local = known.x[local_rows(space, known, options)]
-            others = other_choices(step, part.project(local), length_init)
+            local = known.x[local_rows(part.whole, known, options)]
+            others = other_choices(step, part.project(local), search.length_init)
         ranked = ranked_points(step, box, candidates, others)
-        promising = promising_choices(step, known, ranked[0], length_init, device)
+        promising = promising_choices(step, known, ranked[0], search.length_init, posterior.device)
         ranked = np.concatenate([promising, ranked])
-    crowd = options.crowd_distance * (1.0 if side is None else length)
-    is_spent = _looks_elsewhere(part, is_failing, rng, options)
+    crowd = options.crowd_distance * (1.0 if side is None else side)
+    is_spent = _looks_elsewhere(part, search.is_failing, rng, options)
     is_spent = is_spent or is_crowded(here, ranked[0], crowd)
     if goal == "value" and center is not None and is_spent and len(promising) == 0:
         one = replace(step, path=draw_path(posterior, rng))
@@ -189,7 +260,36 @@ def suggest(
     return Suggestion(part.lift(x), hyper, probability, side, center=row)
 
 
-def _is_flat(c: Array) -> bool:
+def center_row(fitted: Fitted, space: SearchSpace, known: Observations) -> int | None:
+    """The row that the box is laid around; None is the incumbent, if there is one."""
+    if fitted.options.center == "posterior" or fitted.goal == "feasibility":
+        return choose_center(fitted.posterior, space, known, fitted.options)
+    return None
+
+
+def box_of(
+    fitted: Fitted, part: Slice, center: Array | None, moves: Moves, search: Search
+) -> tuple[Box, float | None]:
+    """The box around the centre (d,), no smaller than noise allows, and its side.
+
+    The whole cube, without a side, if there is no centre or while no value is known.
+    """
+    options = fitted.options
+    is_whole = fitted.goal == "feasibility" and options.seeking_box == "cube"
+    if center is None or is_whole:
+        return whole_cube(part), None
+    length = search.length
+    if fitted.goal == "value":
+        n_moved = min(moves.n_perturbed, part.n_dims)
+        least = least_length(fitted.posterior, n_moved, options.n_noise_sds)
+        length = max(length, min(least, search.length_init))
+    sides = None
+    if options.box == "lengthscales":
+        sides = relative_sides(fitted.posterior)[part.is_free]
+    return make_box(part, center, length, search.length_init, sides), length
+
+
+def is_flat(c: Array) -> bool:
     """Whether nothing is feasible and all constraints (n, m) are the same wherever they are known.
 
     They tell of no place where they might hold.
@@ -200,13 +300,14 @@ def _is_flat(c: Array) -> bool:
     return all(len(column) == 0 or bool((column == column[0]).all()) for column in known)
 
 
-def _takes_single_draw(
-    space: SearchSpace, is_seeking: bool, rng: np.random.Generator, options: Options
-) -> bool:
+def is_seeking(known: Observations) -> bool:
+    """Whether there are constraints, and no objective value yet."""
+    return known.c.shape[1] > 0 and bool(np.isnan(known.y).all())
+
+
+def _takes_single_draw(space: SearchSpace, rng: np.random.Generator, options: Options) -> bool:
     """Whether this ask goes by one draw of the objective."""
-    if is_seeking or space.n_dims > FEW_DIMS:
-        return False
-    return rng.random() < options.single_draw_share
+    return space.n_dims <= FEW_DIMS and rng.random() < options.single_draw_share
 
 
 def _looks_elsewhere(
