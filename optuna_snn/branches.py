@@ -60,7 +60,7 @@ def choose(
     snapshot: with rows of the branch.
     """
     space = history.to_space(branch.distributions)
-    _, known, _ = history.observe(snapshot, branch.distributions, space)
+    _, known, _ = history.observe(snapshot, branch.distributions)
     if len(known.x) < max(MIN_BRANCH_TRIALS, space.n_dims + 1):
         return None
     import torch

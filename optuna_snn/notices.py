@@ -29,11 +29,15 @@ class Notices:
         if is_new:
             _logger.warning(message, stacklevel=3)
 
-    def exhausted(self, n_points: float) -> None:
-        """A discrete space of that many points has none left that was not tried."""
+    def exhausted(self, n_points: float | None) -> None:
+        """A discrete space of that many points has none left that was not tried.
+
+        n_points: None where conditional parameters make it hard to tell.
+        """
+        number = "" if n_points is None else f" {n_points:.0f}"
         self._warn_once(
             "exhausted",
-            f"All {n_points:.0f} points of the search space have been tried; from now on points "
+            f"All{number} points of the search space have been tried; from now on points "
             "are suggested again. Stop the study, or widen the space.",
         )
 

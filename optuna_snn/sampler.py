@@ -7,6 +7,7 @@ the steps and our departures from it are described in `optuna_snn.scbo`.
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import time
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     import torch
 
     from optuna_snn.history import Snapshot
-    from optuna_snn.scbo.space import Array, SearchSpace
     from optuna_snn.scbo.suggest import Suggestion
 
 MIN_STARTUP_TRIALS = 10
@@ -43,10 +43,26 @@ MAX_CHOICES = 5
 """Points that an ask chooses in turn where others took each one of a discrete space meanwhile."""
 
 
-class _Choice(NamedTuple):
-    """A point (d,); what it was chosen by, None for one of the initial design."""
+class _Asked(NamedTuple):
+    """The parameters that an ask chooses."""
 
-    x: Array
+    distributions: Mapping[str, BaseDistribution]
+    """Those that all trials share, and then those that some lack."""
+    conditional: frozenset[str] = frozenset()
+    """Names of the latter."""
+    is_all: bool = True
+    """Whether no finished trial has others."""
+
+    @property
+    def shared(self) -> dict[str, BaseDistribution]:
+        """The parameters that all trials share."""
+        return {n: d for n, d in self.distributions.items() if n not in self.conditional}
+
+
+class _Choice(NamedTuple):
+    """Values by name; what they were chosen by, None for those of the initial design."""
+
+    params: Mapping[str, Any]
     suggestion: Suggestion | None = None
     center: int | None = None
     """Number of the trial that the box was laid around."""
@@ -197,48 +213,56 @@ class SCBOSampler(BaseSampler):
             self._plan(study, trial, {}, {})
             return {}
         started = time.perf_counter()
-        space = history.to_space(search_space)
-        is_discrete = math.isfinite(space.n_points)
-        snapshot = self._read(study, trial, search_space)
+        asked = self._asked(study, trial, search_space)
+        space = history.to_space(asked.distributions)
+        is_discrete = asked.is_all and math.isfinite(space.n_points)
+        snapshot = self._read(study, trial, asked)
         self._notices.missing_constraints(snapshot)
         for _ in range(MAX_CHOICES):
             seen = snapshot
             with one_thread_on_cpu():
-                choice = self._choose(study, trial, seen, space, search_space)
-            params = history.to_params(choice.x, search_space, space)
+                choice = self._choose(study, trial, seen, asked)
             if not is_discrete:
                 break
             # Two that ask at once may choose alike: each shares its point, and then looks.
-            history.write_point(study, trial, params)
-            snapshot = self._read(study, trial, search_space)
-            if not history.is_taken(params, snapshot, search_space, space):
+            history.write_point(study, trial, choice.params)
+            snapshot = self._read(study, trial, asked)
+            if not history.is_taken(choice.params, snapshot, *asked[:2]):
                 break
         if not history.has_given_params(trial, search_space):
             seconds = time.perf_counter() - started
-            self._write_tag(study, trial, seen, space, choice, seconds)
-        self._plan(study, trial, search_space, params)
-        return params
+            self._write_tag(study, trial, seen, len(search_space), choice, seconds)
+        self._plan(study, trial, asked.distributions, choice.params)
+        return {name: choice.params[name] for name in search_space}
 
-    def _read(
-        self, study: Study, trial: FrozenTrial, distributions: Mapping[str, BaseDistribution]
-    ) -> Snapshot:
+    def _asked(
+        self, study: Study, trial: FrozenTrial, shared: Mapping[str, BaseDistribution]
+    ) -> _Asked:
+        """Which parameters are chosen together: also conditional ones, as far as they are known.
+
+        Not where the trial was given a parameter, on which its conditions may depend.
+        """
+        is_left = not self._group or self._independent_sampler is not None
+        with self._lock:
+            space = self._history.conditional_space(study)
+            is_all = self._history.are_alike(study)
+        if is_left or history.has_given_params(trial, shared):
+            return _Asked(shared, is_all=is_all)
+        own = {n: d for n, d in space.items() if n not in shared and not d.single()}
+        return _Asked({**shared, **own}, frozenset(own), is_all or bool(own))
+
+    def _read(self, study: Study, trial: FrozenTrial, asked: _Asked) -> Snapshot:
         """What the storage holds now."""
         with self._lock:
-            return self._history.read(study, trial, distributions)
+            return self._history.read(study, trial, asked.distributions, asked.conditional)
 
     def _choose(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        snapshot: Snapshot,
-        space: SearchSpace,
-        distributions: Mapping[str, BaseDistribution],
+        self, study: Study, trial: FrozenTrial, snapshot: Snapshot, asked: _Asked
     ) -> _Choice:
         """A point of the initial design, or the step's suggestion."""
-        if self._is_initial(snapshot, space):
-            x = self._design_point(study, trial, snapshot, space, distributions)
-            return _Choice(x)
-        return self._suggest(study, trial, snapshot, space, distributions)
+        if self._is_initial(snapshot, len(asked.shared)):
+            return _Choice(self._design_point(study, trial, snapshot, asked))
+        return self._suggest(study, trial, snapshot, asked)
 
     def _plan(
         self,
@@ -249,7 +273,7 @@ class SCBOSampler(BaseSampler):
     ) -> None:
         """Remember what a trial will have, for the choice of its conditional parameters."""
         with self._lock:
-            self._plans.put(study, trial, history.Plan(distributions, params))
+            self._plans.put(study, trial, history.Plan().and_then(distributions, params))
 
     def sample_independent(
         self,
@@ -348,7 +372,7 @@ class SCBOSampler(BaseSampler):
             raise ValueError(f"constraints_func gave NaN for trial {trial.number}: {values}.")
         return values
 
-    def _is_initial(self, snapshot: Snapshot, space: SearchSpace) -> bool:
+    def _is_initial(self, snapshot: Snapshot, n_dims: int) -> bool:
         """Whether the point belongs to the epoch's initial design.
 
         Also beyond its size while too few results are in for a model: d + 1, or the design's size
@@ -356,7 +380,7 @@ class SCBOSampler(BaseSampler):
         """
         if not self._options.has_restart_design and snapshot.state.region.epoch > 0:
             return False
-        n_for_model = space.n_dims + 1
+        n_for_model = n_dims + 1
         n_startup = self._n_startup_trials or max(MIN_STARTUP_TRIALS, n_for_model)
         n_needed = min(n_startup, n_for_model)
         return snapshot.n_started < n_startup or snapshot.n_informative < n_needed
@@ -366,79 +390,87 @@ class SCBOSampler(BaseSampler):
         study: Study,
         trial: FrozenTrial,
         snapshot: Snapshot,
-        space: SearchSpace,
-        distributions: Mapping[str, BaseDistribution],
-    ) -> Array:
+        asked: _Asked,
+    ) -> dict[str, Any]:
         """The trial's point of the epoch's Sobol sequence, which all workers share.
 
-        Where that point of a discrete space is taken, a random one that is not.
+        It has the parameters that all trials share. Where that point of a discrete space is taken,
+        a random one that is not, unless conditional parameters may tell the two apart.
         """
         from optuna_snn.scbo.candidates import sobol
         from optuna_snn.scbo.novelty import draw_unused, is_exhausted, unused
 
-        epoch = snapshot.state.region.epoch
+        space, epoch = history.to_space(asked.shared), snapshot.state.region.epoch
         if self._seed is None:
             scramble = history.study_digest(study, epoch)
         else:
             scramble = history.digest(self._seed, epoch)
-        x: Array = space.snap(sobol(space.n_dims, 1, scramble, skip=trial.number))[0]
-        known = history.observe(snapshot, distributions, space).known
-        if len(unused(space, known, x[None])) == 0:
-            x = draw_unused(space, known, self._rng(trial))
-            if is_exhausted(space, known):
-                self._notices.exhausted(space.n_points)
-        return x
+        x = space.snap(sobol(space.n_dims, 1, scramble, skip=trial.number))[0]
+        if asked.is_all and not asked.conditional:
+            known = history.observe(snapshot, asked.shared).known
+            if len(unused(space, known, x[None])) == 0:
+                x = draw_unused(space, known, self._rng(trial))
+                if is_exhausted(space, known):
+                    self._notices.exhausted(space.n_points)
+        return history.to_params(x, asked.shared, space)
 
     def _suggest(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        snapshot: Snapshot,
-        space: SearchSpace,
-        distributions: Mapping[str, BaseDistribution],
+        self, study: Study, trial: FrozenTrial, snapshot: Snapshot, asked: _Asked
     ) -> _Choice:
         """What to try next by the models."""
         import torch
 
-        from optuna_snn.scbo.suggest import suggest
+        from optuna_snn.scbo.joint import suggest_jointly
+        from optuna_snn.scbo.suggest import Search
 
-        names, known, numbers = history.observe(snapshot, distributions, space)
+        distributions, conditional, _ = asked
+        space = history.to_space(distributions)
+        names, known, numbers = history.observe(snapshot, distributions, conditional)
         signature = str(history.digest(sorted(distributions.items()), names))
         stored = snapshot.hyper
         is_warm = stored is not None and stored["signature"] == signature
         warm = np.array(stored["theta"]) if stored is not None and is_warm else None
         n_since = len(known.x) - (stored["n_trials"] if stored is not None and is_warm else 0)
         region = snapshot.state.region
-        tolerated = self._settings.tolerated_failures(space.n_dims, snapshot.n_running)
-        suggestion = suggest(
-            space,
-            known,
+        tolerated = self._settings.tolerated_failures(len(asked.shared), snapshot.n_running)
+        search = Search(
             region.length,
             self._settings.length_init,
+            snapshot.n_running,
+            region.is_failing(tolerated),
+        )
+        suggested = suggest_jointly(
+            space,
+            known,
+            search,
             self._rng(trial),
             torch.device(self._device),
             warm,
             is_refit=warm is None or n_since > len(known.x) / TRIALS_PER_REFIT,
             options=self._options,
-            n_workers=snapshot.n_running,
-            is_failing=region.is_failing(tolerated),
         )
-        if suggestion.is_repeat:
-            self._notices.exhausted(space.n_points)
+        if suggested is None:
+            shared = _Asked(asked.shared, is_all=False)
+            return self._suggest(study, trial, self._read(study, trial, shared), shared)
+        suggestion, is_active = suggested
+        if suggestion.is_repeat and asked.is_all:
+            self._notices.exhausted(None if conditional else space.n_points)
         if suggestion.hyper is not None:
             history.write_hyper(study, trial, signature, len(known.x), suggestion.hyper)
-        x = space.rounded(suggestion.x)
-        if suggestion.center is not None:
-            return _Choice(x, suggestion, numbers[suggestion.center])
         incumbent = snapshot.state.incumbent
-        return _Choice(x, suggestion, None if incumbent is None else incumbent.number)
+        center = None if incumbent is None else incumbent.number
+        if suggestion.center is not None:
+            center = numbers[suggestion.center]
+        params = history.to_params(space.rounded(suggestion.x), distributions, space)
+        active = itertools.compress(sorted(distributions), is_active)
+        return _Choice({name: params[name] for name in active}, suggestion, center)
 
     def _write_tag(
         self,
         study: Study,
         trial: FrozenTrial,
         snapshot: Snapshot,
-        space: SearchSpace,
+        n_dims: int,
         choice: _Choice,
         seconds: float,
     ) -> None:
@@ -449,7 +481,7 @@ class SCBOSampler(BaseSampler):
             generation=region.generation,
             length=region.length,
             n_running=snapshot.n_running,
-            n_dims=space.n_dims,
+            n_dims=n_dims,
             is_initial=suggestion is None,
         )
         predicted = None if suggestion is None else suggestion.predicted_feasible

@@ -20,7 +20,7 @@ def known_to(study: optuna.Study) -> Observations:
     frozen = study.get_trials()[trial.number]
     distributions = sampler.infer_relative_search_space(study, frozen)
     snapshot = sampler._history.read(study, frozen, distributions)
-    return history.observe(snapshot, distributions, history.to_space(distributions)).known
+    return history.observe(snapshot, distributions).known
 
 
 def study_of(sds: list[object]) -> optuna.Study:

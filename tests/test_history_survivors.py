@@ -15,7 +15,6 @@ from optuna.trial import TrialState
 
 from optuna_snn.history import History
 from optuna_snn.history.observe import Observed, observe
-from optuna_snn.history.parameters import to_space
 from optuna_snn.history.survivors import N_REMEMBERED, survivors
 from optuna_snn.scbo.trust_region import Settings
 from tests.helpers import finished_trial, repeatable
@@ -66,7 +65,7 @@ def observed(values: Sequence[float | None], n_running: int, n_stopped: int) -> 
     asking = study.ask()._cached_frozen_trial
     assert len(study.trials) == len(values) + len(running) + n_stopped + 1
     snapshot = History(Settings()).read(study, asking, SPACE)
-    return observe(snapshot, SPACE, to_space(SPACE))
+    return observe(snapshot, SPACE)
 
 
 def test_survivors_may_be_the_centre_without_a_value_beside_trials_that_have_one() -> None:

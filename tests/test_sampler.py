@@ -275,7 +275,7 @@ def test_a_box_is_failing_once_two_fifths_of_its_tolerated_failures_came_in_a_ro
         said.append((region.n_failures, is_failing))
         return suggest(*args, is_failing=is_failing, **more)
 
-    monkeypatch.setattr("optuna_snn.scbo.suggest.suggest", noted)
+    monkeypatch.setattr("optuna_snn.scbo.joint.suggest", noted)
     study = optuna.create_study(
         sampler=SCBOSampler(seed=0, n_startup_trials=3, failure_tolerance=5)
     )

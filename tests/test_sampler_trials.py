@@ -12,7 +12,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import Trial, TrialState
 
 from optuna_snn import SCBOSampler
-from optuna_snn.history import History, observe, read_state, read_tag, to_space
+from optuna_snn.history import History, observe, read_state, read_tag
 from optuna_snn.scbo.trust_region import Settings
 from tests.helpers import bowl, finished_trial, n_modelled, optimised, params_of, tag
 
@@ -134,7 +134,7 @@ def test_what_is_observed_of_each_kind_of_trial() -> None:
         )
     running, asking = study.ask(unit), study.ask()
     snapshot = History(Settings()).read(study, asking._cached_frozen_trial, unit)
-    names, known, _ = observe(snapshot, unit, to_space(unit))
+    names, known, _ = observe(snapshot, unit)
     assert names == ["a", "b"]
     np.testing.assert_equal(known.x, [[0.0], [0.2]])
     np.testing.assert_equal(known.y, [-1.0, math.nan])
@@ -203,7 +203,7 @@ def test_after_a_restart_only_its_own_trials_and_an_untagged_incumbent_may_be_th
         study.add_trial(finished_trial(params, value, constraints=c, finished_at=9 + k, tag=own))
     asking, space = study.ask()._cached_frozen_trial, study.trials[0].distributions
     snapshot = History(Settings(**settings)).read(study, asking, space)
-    _, known, numbers = observe(snapshot, space, to_space(space))
+    _, known, numbers = observe(snapshot, space)
     assert snapshot.state.incumbent is not None and snapshot.state.incumbent.number == 6
     assert [n for n, may in zip(numbers, known.may_center, strict=True) if may] == [5, 6]
 

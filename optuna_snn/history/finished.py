@@ -17,6 +17,8 @@ from optuna_snn.history.rows import Rows, empty_table
 from optuna_snn.scbo.fold import State, advance, initial_state
 from optuna_snn.scbo.trust_region import Settings
 
+MAX_DISTRIBUTIONS = 20
+"""Distributions of one parameter that are told apart; some objectives have a new one each time."""
 ROWS_PER_STATE = 100
 """The fold's state is kept at each of so many rows: where a late trial is folded in from."""
 
@@ -70,6 +72,13 @@ class FinishedTrials:
         """The last by number that has hyperparameters stored beside it."""
         self._settings, self._sign = settings, sign
         self._end = 0
+        self._taught: list[int] = []
+        """Numbers of those that are not failed, as they were read."""
+        self.are_alike = True
+        """Whether these all have the same parameters."""
+        self._n_counted = 0
+        self._counts: dict[str, _Counted] = {}
+        """Of the first _n_counted of these, how often they have which parameter."""
         self._states: list[State] = []
         """Before the first row, and each ROWS_PER_STATE rows later."""
 
@@ -105,13 +114,25 @@ class FinishedTrials:
         self.with_hyper = latest_with_hyper([*earlier, *fresh])
         for trial in fresh:
             if trial.state != TrialState.FAIL:
-                self.space = intersection(self.space, trial.distributions)
+                self._teach(trial)
         new = sorted((parse(t, self._sign) for t in fresh), key=_order)
         n_before = self.table.n_before(new[0])
         if n_before < len(self.table):
             again = self._take_back(n_before)
             new = sorted([*new, *(parse(trials[k], self._sign) for k in again)], key=_order)
         self._fold(new)
+
+    def _teach(self, trial: FrozenTrial) -> None:
+        """Which parameters there are."""
+        before = self.space
+        self.space = intersection(before, trial.distributions)
+        sizes = {
+            len(trial.distributions),
+            len(self.space),
+            len(self.space if before is None else before),
+        }
+        self.are_alike &= len(sizes) == 1
+        self._taught.append(trial.number)
 
     def _take_back(self, n_rows: int) -> list[int]:
         """Go back to at most n_rows. Returns the numbers of the trials that this drops."""
@@ -130,16 +151,63 @@ class FinishedTrials:
                 self.state = advance(self.state, record.outcome, self._settings)
         self.table = self.table.with_records(records)
 
-    def rows(self, trials: Numbered, distributions: Mapping[str, BaseDistribution]) -> Rows:
+    def conditional_space(self, trials: Numbered) -> dict[str, BaseDistribution]:
+        """Parameters that some have and some lack, each with its most frequent distribution.
+
+        Not those with another distribution in each trial.
+        """
+        if self.are_alike:
+            return {}
+        for number in self._taught[self._n_counted :]:
+            for name, distribution in trials[number].distributions.items():
+                self._counts.setdefault(name, _Counted()).add(distribution)
+        self._n_counted = len(self._taught)
+        return {
+            name: distribution
+            for name, counted in sorted(self._counts.items())
+            if name not in (self.space or {})
+            for distribution in counted.most_frequent()
+        }
+
+    def rows(
+        self,
+        trials: Numbered,
+        distributions: Mapping[str, BaseDistribution],
+        conditional: frozenset[str] = frozenset(),
+    ) -> Rows:
         """Points of this search space, and the constraints that the state knows, by name.
 
-        They are kept for the next time where all trials have these parameters: those of branches
-        alternate.
+        They are kept for the next time where all trials have these parameters, but conditional
+        ones: those of branches alternate.
         """
-        table = self.table.with_points(distributions, lambda k: trials[k].params)
-        if distributions.items() <= (self.space or {}).items():
+        table = self.table.with_points(distributions, lambda k: trials[k].params, conditional)
+        needed = {name: d for name, d in distributions.items() if name not in conditional}
+        if needed.items() <= (self.space or {}).items():
             self.table = table
         return table.rows(sorted(self.state.known_constraints))
+
+
+class _Counted:
+    """How often a parameter was seen, by its distribution; few differ, and some have no hash."""
+
+    def __init__(self) -> None:
+        self._distributions: list[BaseDistribution] = []
+        self._counts: list[int] = []
+
+    def add(self, distribution: BaseDistribution) -> None:
+        """Count it; but none that is new after MAX_DISTRIBUTIONS."""
+        if distribution in self._distributions:
+            self._counts[self._distributions.index(distribution)] += 1
+        elif len(self._distributions) < MAX_DISTRIBUTIONS:
+            self._distributions.append(distribution)
+            self._counts.append(1)
+
+    def most_frequent(self) -> list[BaseDistribution]:
+        """The first of the most frequent ones; none where there are several, each seen once."""
+        most = max(self._counts)
+        if most == 1 and len(self._counts) > 1:
+            return []
+        return [self._distributions[self._counts.index(most)]]
 
 
 def intersection(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 
-from optuna_snn.history.parameters import to_points
+from optuna_snn.history.parameters import has_needed, to_points, to_space
 from optuna_snn.history.reader import Snapshot
 from optuna_snn.history.rows import FAILED
 from optuna_snn.scbo.observations import Observations
-from optuna_snn.scbo.space import Array, SearchSpace
+from optuna_snn.scbo.space import Array
 from optuna_snn.scbo.transforms import typical_size
 
 PRESUMED_SLACK = 0.05
@@ -29,15 +29,17 @@ class Observed(NamedTuple):
 
 
 def observe(
-    snapshot: Snapshot, distributions: Mapping[str, BaseDistribution], space: SearchSpace
+    snapshot: Snapshot,
+    distributions: Mapping[str, BaseDistribution],
+    conditional: Container[str] = (),
 ) -> Observed:
-    """The snapshot in the unit cube.
+    """The snapshot in the unit cube, NaN where a point lacks a conditional parameter.
 
     Trials outside the space, and trials that taught nothing, are left out. Survivors are known
     by what their constraints are presumed to be, and they may be the centre, without a value.
     """
-    rows, state = snapshot.rows, snapshot.state
-    is_inside = np.isfinite(rows.x).all(axis=1)
+    rows, state, space = snapshot.rows, snapshot.state, to_space(distributions)
+    is_inside = has_needed(rows.x, distributions, conditional)
     is_failed = rows.epoch == FAILED
     teaches = ~np.isnan(rows.y) | ~np.isnan(rows.c).all(axis=1)
     is_used = is_inside & ~is_failed & teaches
@@ -50,8 +52,10 @@ def observe(
     may_center = rows.may_center[used] & is_here & ~np.isnan(c).any(axis=1)
     center = rows.x[is_inside & (rows.number == incumbent)]
 
-    pending, pending_inside = to_points(snapshot.pending, distributions, space)
-    presumed, presumed_inside = to_points(snapshot.survivors.values(), distributions, space)
+    pending, pending_inside = to_points(snapshot.pending, distributions, space, conditional)
+    presumed, presumed_inside = to_points(
+        snapshot.survivors.values(), distributions, space, conditional
+    )
     presumed = presumed[presumed_inside]
     n_presumed = len(presumed)
     if n_presumed:
@@ -80,14 +84,16 @@ def is_taken(
     params: Mapping[str, Any],
     snapshot: Snapshot,
     distributions: Mapping[str, BaseDistribution],
-    space: SearchSpace,
+    conditional: Container[str] = (),
 ) -> bool:
     """Whether another trial has this point of a discrete space in which some are still free."""
     from optuna_snn.scbo.novelty import is_exhausted, unused
+    from optuna_snn.scbo.patterns import impute, imputed
 
-    x, _ = to_points([params], distributions, space)
-    known = observe(snapshot, distributions, space).known
-    return len(unused(space, known, x)) == 0 and not is_exhausted(space, known)
+    space = to_space(distributions)
+    x, _ = to_points([params], distributions, space, conditional)
+    known = impute(space, observe(snapshot, distributions, conditional).known)
+    return len(unused(space, known, imputed(space, x))) == 0 and not is_exhausted(space, known)
 
 
 def _presumed(c: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,20 +39,29 @@ def to_points(
     params: Iterable[Mapping[str, Any]],
     distributions: Mapping[str, BaseDistribution],
     space: SearchSpace,
+    conditional: Container[str] = (),
 ) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Parameters of trials -> snapped points (n, d), and which of them lie in the space.
 
     A trial that lacks a parameter or has it outside the present bounds is not in the space; its
-    row is NaN.
+    row is NaN. If the parameter is a conditional one, only its coordinate is.
     """
     rows = list(params)
     values = np.full((len(rows), len(distributions)), math.nan)
     for j, name in enumerate(sorted(distributions)):
         values[:, j] = _column(rows, name, distributions[name])
-    is_inside = np.isfinite(values).all(axis=1)
+    is_inside = has_needed(values, distributions, conditional)
     x = np.full(values.shape, np.nan)
     x[is_inside] = space.snap(space.encode(values[is_inside]))
     return x, is_inside
+
+
+def has_needed(
+    x: Array, distributions: Mapping[str, BaseDistribution], conditional: Container[str]
+) -> npt.NDArray[np.bool_]:
+    """Which rows (n, d) have all parameters (not NaN) but conditional ones. (n,)."""
+    needed = [j for j, name in enumerate(sorted(distributions)) if name not in conditional]
+    return np.asarray(np.isfinite(x[:, needed]).all(axis=1))
 
 
 def to_held(

@@ -77,6 +77,18 @@ class History:
                 space = intersection(space, other.distributions)
         return dict(sorted((space or {}).items()))
 
+    def conditional_space(self, study: Study) -> dict[str, BaseDistribution]:
+        """Parameters that some finished trials (COMPLETE or PRUNED) have, and some lack.
+
+        Of those that trials have with several distributions, the most frequent one.
+        """
+        trials = Numbered(read_trials(study))
+        return self._finished(study, trials).conditional_space(trials)
+
+    def are_alike(self, study: Study) -> bool:
+        """Whether all finished trials (COMPLETE or PRUNED) have the same parameters."""
+        return self._finished(study, Numbered(read_trials(study))).are_alike
+
     def branch_space(
         self, study: Study, name: str, distribution: BaseDistribution
     ) -> dict[str, BaseDistribution]:
@@ -97,14 +109,21 @@ class History:
         return space is not None and space.get(name) != distribution
 
     def read(
-        self, study: Study, trial: FrozenTrial, distributions: Mapping[str, BaseDistribution]
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        distributions: Mapping[str, BaseDistribution],
+        conditional: frozenset[str] = frozenset(),
     ) -> Snapshot:
-        """The state of the search for the asking `trial`, with rows of the space asked for."""
+        """The state of the search for the asking `trial`, with rows of the space asked for.
+
+        conditional: parameters of it that a trial may lack.
+        """
         trials = Numbered(read_trials(study))
         finished = self._finished(study, trials)
         state = finished.state
         epoch = state.region.epoch
-        rows = finished.rows(trials, distributions)
+        rows = finished.rows(trials, distributions, conditional)
         n_informative = int((rows.epoch >= epoch).sum())
         unfinished = [t for k in finished.unfinished if (t := trials.get(k)) is not None]
         running = [t for t in unfinished if t.state == TrialState.RUNNING]

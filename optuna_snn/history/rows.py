@@ -41,7 +41,7 @@ class Rows:
     epoch: npt.NDArray[np.int64]
     """Epoch of the search that chose the trial (n,); 0 without a tag, FAILED if it failed."""
     x: Array
-    """Points of the unit cube (n, d); NaN outside the space."""
+    """Points of the unit cube (n, d); NaN outside the space, and in what a trial lacks."""
     y: Array
     """Objective to learn from (n,), larger is better; NaN where there is none."""
     c: Array
@@ -68,6 +68,8 @@ class Table:
     """(n, m)."""
     distributions: Mapping[str, BaseDistribution]
     """The search space of x."""
+    conditional: frozenset[str]
+    """Parameters of it that a trial may lack."""
     x: Array
     """Points of the first k rows, those that `with_points` has seen (k, d)."""
 
@@ -123,16 +125,23 @@ class Table:
         self,
         distributions: Mapping[str, BaseDistribution],
         params_of: Callable[[int], Mapping[str, Any]],
+        conditional: frozenset[str] = frozenset(),
     ) -> Table:
         """The points of all rows in this search space; only those that are new are made.
 
-        params_of: parameters of the trial of a number.
+        params_of: parameters of the trial of a number. conditional: those that a trial may lack.
         """
         space = to_space(distributions)
-        x = self.x if self.distributions == distributions else np.empty((0, space.n_dims))
+        is_same = self.distributions == distributions and self.conditional == conditional
+        x = self.x if is_same else np.empty((0, space.n_dims))
         params = [params_of(number) for number in self.number[len(x) :].tolist()]
-        new, _ = to_points(params, distributions, space)
-        return replace(self, distributions=dict(distributions), x=np.concatenate([x, new]))
+        new, _ = to_points(params, distributions, space, conditional)
+        return replace(
+            self,
+            distributions=dict(distributions),
+            conditional=conditional,
+            x=np.concatenate([x, new]),
+        )
 
     def rows(self, names: Sequence[str]) -> Rows:
         """The rows with the constraints of these names, in this order; all have their points."""
@@ -154,7 +163,7 @@ class Table:
 def empty_table() -> Table:
     """No row."""
     none = np.empty((0, 0))
-    return Table(np.empty(0, dtype=RESULT), (), none, none, {}, none)
+    return Table(np.empty(0, dtype=RESULT), (), none, none, {}, frozenset(), none)
 
 
 def _result(record: Record) -> tuple[int, int, int, float, bool, bool, bool]:

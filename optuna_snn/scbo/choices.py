@@ -55,7 +55,7 @@ def other_choices(step: Step, known_x: Array, length: float) -> Array:
     if step.center is None or not step.has_choices:
         return step.no_points()
     best = best_of_other_choices(step.path, step.space, known_x, step.center, step.goal)
-    climbed = [_refined(step, x, length, None) for x in best]
+    climbed = [refined(step, x, length) for x in best]
     return np.concatenate([*climbed[::-1], step.no_points()])
 
 
@@ -84,26 +84,39 @@ def promising_choices(
     known: in the whole space. length: side of the box in which a point is refined. None are
     returned where no model can be fitted.
     """
-    if step.center is None or not step.has_choices or step.goal != "value":
+    if step.center is None or not step.has_choices or not turns_away(step, known, best):
         return step.no_points()
-    if step.rng.random() >= step.options.promising_choice_share:
-        return step.no_points()
-    if not has_little_to_gain(step, known, best):
-        return step.no_points()
-    distinct = distinct_results(step.space.whole, known)
-    options = replace(step.options, max_local_points=len(distinct.x), max_valued_points=None)
     try:
-        posterior = fit_models(step.space.whole, distinct, device, None, True, options)
+        posterior, distinct = model_of_distinct(step, known, device)
         drawn = replace(step, path=draw_path(posterior, step.rng))
     except surrogate.LinAlgError:
         return step.no_points()
     starts = _starts(step, posterior, known, step.space.project(distinct.x))
     # What a choice is worth would not be seen if the climb could go back.
     others = step.space.is_categorical & (starts != step.center)
-    climbed = [_refined(drawn, x, length, kept) for x, kept in zip(starts, others, strict=True)]
+    climbed = [refined(drawn, x, length, kept) for x, kept in zip(starts, others, strict=True)]
     points = np.concatenate([*climbed, starts])
     promise = log_expected_improvement(posterior, step.space, step.center, points)
     return np.array(points[np.argsort(-promise, kind="stable")])
+
+
+def turns_away(step: Step, known: Observations, best: Array) -> bool:
+    """Whether this ask looks beyond the box, of which `best` (d,) is the first of the ranking."""
+    if step.goal != "value" or step.rng.random() >= step.options.promising_choice_share:
+        return False
+    return has_little_to_gain(step, known, best)
+
+
+def model_of_distinct(
+    step: Step, known: Observations, device: torch.device
+) -> tuple[surrogate.Posterior, Observations]:
+    """Models of results in different places, with the hyperparameters that fit these; and them.
+
+    Raises LinAlgError if a covariance matrix cannot be factorised.
+    """
+    distinct = distinct_results(step.space.whole, known)
+    options = replace(step.options, max_local_points=len(distinct.x), max_valued_points=None)
+    return fit_models(step.space.whole, distinct, device, None, True, options), distinct
 
 
 def has_little_to_gain(step: Step, known: Observations, best: Array) -> bool:
@@ -214,7 +227,9 @@ def _worthwhile(
     ]
 
 
-def _refined(step: Step, x: Array, length: float, held: npt.NDArray[np.bool_] | None) -> Array:
+def refined(
+    step: Step, x: Array, length: float, held: npt.NDArray[np.bool_] | None = None
+) -> Array:
     """A point (d,) refined in a box of its own. held: as of `refine`. (1, d)."""
     box = make_box(step.space, x, length, length)
     is_relaxed = step.options.is_relaxed

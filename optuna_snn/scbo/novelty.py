@@ -32,7 +32,7 @@ def first_allowed(
     Where there is no such point, as `draw_unused`.
     """
     for x in ranked:
-        is_taken = _n_within(known, x, SAME_POINT) > 0 or is_crowded(known, x, crowd)
+        is_taken = n_within(known, x, SAME_POINT) > 0 or is_crowded(known, x, crowd)
         if not is_taken and (_distances(known.failed, x) <= NEAR_FAILURE).sum() < 2:
             return np.array(x)
     return draw_unused(space, known, rng)
@@ -40,7 +40,7 @@ def first_allowed(
 
 def is_crowded(known: Observations, x: Array, crowd: float) -> bool:
     """Whether MAX_CROWD known or pending points lie within a Chebyshev distance of x (d,)."""
-    return crowd > 0.0 and _n_within(known, x, crowd) >= MAX_CROWD
+    return crowd > 0.0 and n_within(known, x, crowd) >= MAX_CROWD
 
 
 def unused(space: SearchSpace, known: Observations, x: Array) -> Array:
@@ -88,7 +88,7 @@ def draw_unused(space: SearchSpace, known: Observations, rng: np.random.Generato
     return np.array(free[rng.integers(len(free))] if len(free) else drawn[0])
 
 
-def _n_within(known: Observations, x: Array, distance: float) -> int:
+def n_within(known: Observations, x: Array, distance: float) -> int:
     """Known and pending points within a Chebyshev distance of x (d,)."""
     n_tried = (_distances(known.tried, x) <= distance).sum()
     return int(n_tried + (_distances(known.pending, x) <= distance).sum())

@@ -33,7 +33,7 @@ REPEATS = 2
 MAX_LEVELS = 32
 """Values of a deciding coordinate up to which those that were never tried are looked at."""
 MAX_SEEN, MAX_NEW = 32, 32
-"""Patterns of one ask: as many that points have, and as many that none has."""
+"""Patterns of one ask: as many of the points, and as many others next to one of them."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def patterns_of(space: SearchSpace, x: Array, near: Array | None) -> list[Patter
     """The patterns of the points (n, d), NaN where they lack a coordinate; and those next to one.
 
     These are what the point `near` (d,) would have with another value of one deciding coordinate.
-    At most MAX_SEEN patterns of points, the first ones, and MAX_NEW others.
+    At most MAX_SEEN patterns of points, those of the first ones, and MAX_NEW others.
     """
     conditions = conditions_of(space, x)
     deciding = sorted(conditions.seen)
@@ -128,11 +128,12 @@ def patterns_of(space: SearchSpace, x: Array, near: Array | None) -> list[Patter
     marked[:, deciding] = np.where(np.isnan(x), -1.0, x)[:, deciding]
     _, first = np.unique(marked, axis=0, return_index=True)
     # Held values are NaN where a point is free, which equal nothing: told apart as text.
-    seen = {str(p): p for p in (_pattern(space, x[k], deciding) for k in np.sort(first))}
+    kept = x[np.sort(first)[:MAX_SEEN]]
+    seen = {str(p): p for p in (_pattern(space, point, deciding) for point in kept)}
     around = [] if near is None else _next_to(space, conditions, near)
     new = {str(p): p for p in (_pattern(space, point, deciding) for point in around)}
-    unseen = [p for name, p in new.items() if name not in seen]
-    return [*list(seen.values())[:MAX_SEEN], *unseen[:MAX_NEW]]
+    others = [p for name, p in new.items() if name not in seen]
+    return [*seen.values(), *others[:MAX_NEW]]
 
 
 def _pattern(space: SearchSpace, x: Array, deciding: Sequence[int]) -> Pattern:

@@ -1,0 +1,172 @@
+"""Which coordinates points of a conditional space have, and what decides that."""
+
+import math
+
+import numpy as np
+import pytest
+
+from optuna_snn.scbo.patterns import (
+    MAX_NEW,
+    MAX_SEEN,
+    Pattern,
+    conditions_of,
+    impute,
+    imputed,
+    patterns_of,
+)
+from optuna_snn.scbo.space import Array, Categorical, Numeric, SearchSpace
+from tests.scbo.helpers import changed, observations
+
+NAN = math.nan
+ENCODER, RATE, DELTA, DECODER, LEARNER, MOMENTUM, SHARED = range(7)
+TREE = SearchSpace(
+    (
+        Categorical(3),  # encoder: the first has a rate, the second a delta
+        Numeric(0.0, 1.0),  # rate
+        Numeric(0, 9, step=1.0),  # delta
+        Categorical(4),  # decoder: the last is never tried, the third is learnt
+        Categorical(2),  # learner, of a learnt decoder
+        Numeric(0.0, 1.0),  # momentum, of the second learner
+        Numeric(0.0, 1.0),  # what all have
+    )
+)
+
+
+def choice(dim: int, index: int) -> float:
+    return (index + 0.5) / TREE.n_levels[dim]
+
+
+def points_of_tree(n: int, seed: int = 0) -> Array:
+    """Random points of the tree, worked out by its conditions."""
+    rng = np.random.default_rng(seed)
+    x = TREE.snap(rng.random((n, TREE.n_dims)))
+    x[:, DECODER] = [choice(DECODER, int(k)) for k in rng.integers(0, 3, n)]
+    for row in x:
+        if row[ENCODER] != choice(ENCODER, 0):
+            row[RATE] = NAN
+        if row[ENCODER] != choice(ENCODER, 1):
+            row[DELTA] = NAN
+        if row[DECODER] != choice(DECODER, 2):
+            row[LEARNER] = NAN
+        if row[LEARNER] != choice(LEARNER, 1):
+            row[MOMENTUM] = NAN
+    return x
+
+
+def kind_of(pattern: Pattern) -> tuple[float, ...]:
+    """The deciding coordinates that a pattern holds, -1 for those that are not there."""
+    deciding = (ENCODER, DECODER, LEARNER)
+    return tuple(pattern.held[q] if pattern.is_active[q] else -1.0 for q in deciding)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_conditions_of_a_tree_are_found(seed: int) -> None:
+    found = conditions_of(TREE, points_of_tree(60, seed))
+    assert dict(found.by) == {RATE: ENCODER, DELTA: ENCODER, LEARNER: DECODER, MOMENTUM: LEARNER}
+    assert {r: sorted(values) for r, values in found.values.items()} == {
+        RATE: [choice(ENCODER, 0)],
+        DELTA: [choice(ENCODER, 1)],
+        LEARNER: [choice(DECODER, 2)],
+        MOMENTUM: [choice(LEARNER, 1)],
+    }
+    assert {q: len(values) for q, values in found.seen.items()} == {
+        ENCODER: 3,
+        DECODER: 3,
+        LEARNER: 2,
+    }
+
+
+def test_a_coordinate_whose_values_hardly_repeat_decides_nothing() -> None:
+    space = SearchSpace((Numeric(0, 99, step=1.0), Numeric(0.0, 1.0)))
+    x = np.column_stack([(np.arange(20) + 0.5) / 100, np.full(20, 0.5)])
+    x[::2, 1] = NAN
+    assert not conditions_of(space, x).by
+    often = np.tile(x, (2, 1))
+    assert dict(conditions_of(space, often).by) == {1: 0}
+
+
+def test_a_coordinate_that_is_there_with_some_of_the_points_of_a_value_is_not_decided() -> None:
+    x = points_of_tree(60)
+    row = int(np.flatnonzero(~np.isnan(x[:, RATE]))[0])
+    x[row, RATE] = NAN
+    assert RATE not in conditions_of(TREE, x).by
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_point_has_one_pattern(seed: int) -> None:
+    x = points_of_tree(40, seed)
+    patterns = patterns_of(TREE, x, None)
+    filled = imputed(TREE, x)
+    for raw, point in zip(x, filled, strict=True):
+        own = [p for p in patterns if p.has(point[None])[0]]
+        assert len(own) == 1 and list(own[0].is_active) == (~np.isnan(raw)).tolist()
+        # What is not there is held, and what decides; all else is free.
+        decides = np.isin(np.arange(TREE.n_dims), [ENCODER, DECODER, LEARNER])
+        assert own[0].is_free.tolist() == (~np.isnan(raw) & ~decides).tolist()
+    assert len(patterns) == len({kind_of(p) for p in patterns})
+
+
+def test_patterns_next_to_a_point_have_one_other_value_and_what_it_decides() -> None:
+    x = points_of_tree(60)
+    here = np.array([choice(ENCODER, 1), NAN, 0.55, choice(DECODER, 0), NAN, NAN, 0.3])
+    seen = {str(p) for p in patterns_of(TREE, here[None].repeat(2, axis=0), None)}
+    assert len(seen) == 1
+    known = x[x[:, ENCODER] != choice(ENCODER, 2)]  # an encoder that was never tried
+    before = {kind_of(p) for p in patterns_of(TREE, known, None)}
+    new = {kind_of(p): p for p in patterns_of(TREE, known, here)}
+    first, second = choice(ENCODER, 0), choice(ENCODER, 1)
+    decoders = [choice(DECODER, k) for k in range(4)]
+    assert {
+        (choice(ENCODER, 2), decoders[0], -1.0),
+        (second, decoders[3], -1.0),
+    } <= set(new) - before
+    assert all((kind[0] != second) + (kind[1] != decoders[0]) == 1 for kind in set(new) - before)
+    assert {
+        (first, decoders[0], -1.0),
+        (second, decoders[1], -1.0),
+        (second, decoders[2], choice(LEARNER, 0)),
+        (second, decoders[2], choice(LEARNER, 1)),
+    } <= set(new)
+    learnt = new[second, decoders[2], choice(LEARNER, 1)]
+    assert [learnt.is_active[k] for k in (RATE, DELTA, MOMENTUM)] == [False, True, True]
+    # An encoder that was never tried has neither rate nor delta, as far as is known.
+    assert [new[choice(ENCODER, 2), decoders[0], -1.0].is_active[k] for k in (RATE, DELTA)] == [
+        False,
+        False,
+    ]
+
+
+def test_a_combination_that_was_never_tried_is_a_pattern_beside_one_that_was() -> None:
+    x = points_of_tree(80)
+    is_both = (x[:, ENCODER] == choice(ENCODER, 0)) & (x[:, LEARNER] == choice(LEARNER, 1))
+    here = x[(x[:, ENCODER] == choice(ENCODER, 1)) & (x[:, LEARNER] == choice(LEARNER, 1))][0]
+    patterns = patterns_of(TREE, x[~is_both], here)
+    own = [p for p in patterns if kind_of(p)[::2] == (choice(ENCODER, 0), choice(LEARNER, 1))]
+    assert len(own) == 1
+    assert [own[0].is_active[k] for k in (RATE, DELTA, MOMENTUM)] == [True, False, True]
+
+
+def test_the_patterns_of_the_first_points_are_kept() -> None:
+    n = 3 * MAX_SEEN
+    space = SearchSpace((Categorical(n), Numeric(0.0, 1.0), Numeric(0.0, 1.0)))
+    x = np.full((2 * n, 3), 0.5)
+    x[:, 0] = np.tile((np.arange(n) + 0.5) / n, 2)
+    x[n // 2 : n, 1] = x[n + n // 2 :, 1] = NAN
+    patterns = patterns_of(space, x, x[0])
+    assert len(patterns) == MAX_SEEN + MAX_NEW
+    assert [p.held[0] for p in patterns[:MAX_SEEN]] == x[:MAX_SEEN, 0].tolist()
+
+
+def test_points_are_imputed_in_what_they_lack_and_nowhere_else() -> None:
+    x = points_of_tree(10)
+    filled = imputed(TREE, x)
+    assert np.array_equal(filled[~np.isnan(x)], x[~np.isnan(x)])
+    np.testing.assert_allclose(TREE.snap(filled), filled, atol=1e-12)
+    assert set(filled[np.isnan(x[:, RATE]), RATE]) == {0.5}
+    assert set(filled[np.isnan(x[:, DELTA]), DELTA]) <= {0.45, 0.55}
+    known = changed(observations(TREE, n=10), x=x, tried=x, center=x[0], failed=x[:2])
+    known = impute(TREE, changed(known, pending=x[2:4]))
+    for points, raw in ((known.x, x), (known.tried, x), (known.failed, x[:2])):
+        assert np.array_equal(points, imputed(TREE, raw))
+    assert known.center is not None and np.array_equal(known.center, filled[0])
+    assert np.array_equal(known.pending, filled[2:4])
