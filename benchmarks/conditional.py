@@ -1,18 +1,29 @@
-"""Samplers on a define-by-run space: three branches, each with its own parameters and optimum.
+"""Samplers on define-by-run spaces: branches with their own parameters and optimum, and a tree.
 
     python -m benchmarks.conditional --seeds 10 --jobs 1
 
 runs what `benchmarks/results/conditional.jsonl` does not hold yet (interrupt and repeat it as you
-like) and prints a table. The problem, `branches`, was made for this benchmark. A trial chooses
-`optimizer`, then the shared `rate` and `dropout`, then 2 to 4 parameters of its branch. With u the
-position of each numeric parameter between its bounds (of logarithms where it is logarithmic), t
-the target of the branch and w the weights 1, 1.5, 2, 1, 1.5, 2 in turn,
+like) and prints a table. The problems were made for this benchmark. u is the position of a numeric
+parameter between its bounds (of logarithms where it is logarithmic), and values are minimised.
+
+In `branches` a trial chooses `optimizer`, then the shared `rate` and `dropout`, then 2 to 4
+parameters of its branch. With t the target of the branch and w the weights 1, 1.5, 2, 1, 1.5, 2 in
+turn,
 
     value = offset + sum w (u - t)^2 + 0.1 mean(1 - cos(6 pi (u - t)))
     "speed"   c = sum w (u - t) + 0.15           the target is infeasible by a little
     "memory"  c = mean |u - t| - 0.21            a part of each branch around its target
 
-are minimised with c <= 0. About a tenth of each branch is feasible.
+with c <= 0. About a tenth of each branch is feasible.
+
+In `tree` it chooses one of three encoders, which has two parameters, and one of three decoders:
+the first has none, the second one, the third a choice of two learners with two parameters each.
+Three parameters are shared. The choices make twelve combinations, whose values add up:
+
+    value = e + d + l + sum (u - t)^2           e, d, l of the encoder, decoder and learner
+    c = u_threshold + u_leak - 0.3 u_encoder - 0.9      u_encoder is its first parameter
+
+The best combination has e = d = l = 0, and its target is feasible: the least value is 0.
 """
 
 from __future__ import annotations
@@ -36,7 +47,7 @@ from benchmarks.runs import (
     read_runs,
 )
 
-NAME, BUDGET, N_STARTUP_TRIALS = "branches", 120, 10
+BUDGET, N_STARTUP_TRIALS = 120, 10
 
 Numeric = FloatDistribution | IntDistribution
 
@@ -107,13 +118,47 @@ def ask(trial: optuna.Trial, name: str, distribution: Numeric) -> float:
     return trial.suggest_float(name, low, high, log=is_log)
 
 
+UNIT = FloatDistribution(0.0, 1.0)
+THRESHOLD = FloatDistribution(1e-3, 1.0, log=True)
+TREE_TARGET = {"threshold": 0.62, "leak": 0.35, "weight": 0.71, "tau": 0.3}
+ENCODERS = {"rate": (0.12, 0.35, 0.71), "latency": (0.0, 0.71, 0.28), "delta": (0.05, 0.28, 0.5)}
+"""Name -> e, and the targets of its parameters."""
+DECODERS = {"count": 0.1, "first": 0.05, "learned": 0.0}
+LEARNERS = {"sgd": (0.08, 0.28, 0.5), "adam": (0.0, 0.28, 0.5)}
+
+
+def evaluate_tree(trial: optuna.Trial) -> Result:
+    """The tree: ask for the trial's parameters, one after the other, and measure."""
+    encoder = trial.suggest_categorical("encoder", list(ENCODERS))
+    decoder = trial.suggest_categorical("decoder", list(DECODERS))
+    target = dict(TREE_TARGET)
+    offset, *own = ENCODERS[encoder]
+    target |= {f"{encoder}{k}": t for k, t in enumerate(own)}
+    if decoder == "learned":
+        learner = trial.suggest_categorical("learner", list(LEARNERS))
+        more, *own = LEARNERS[learner]
+        target |= {f"{learner}{k}": t for k, t in enumerate(own)}
+        offset += more
+    if decoder != "first":
+        del target["tau"]
+    distributions = {name: THRESHOLD if name == "threshold" else UNIT for name in target}
+    u = {name: position(ask(trial, name, d), d) for name, d in distributions.items()}
+    value = offset + DECODERS[decoder] + sum((u[name] - t) ** 2 for name, t in target.items())
+    return value, (u["threshold"] + u["leak"] - 0.3 * u[f"{encoder}0"] - 0.9,)
+
+
 def evaluate(trial: optuna.Trial) -> Result:
-    """Ask for the trial's parameters, one after the other, and measure."""
+    """The branches: ask for the trial's parameters, one after the other, and measure."""
     branch = BRANCHES[trial.suggest_categorical("optimizer", list(BRANCHES))]
     distributions = {**SHARED, **branch.own}
     u = [position(ask(trial, name, d), d) for name, d in distributions.items()]
     return result(branch, np.array(u))
 
+
+OBJECTIVES: Mapping[str, Callable[[optuna.Trial], Result]] = {
+    "branches": evaluate,
+    "tree": evaluate_tree,
+}
 
 MakeSampler = Callable[[int], optuna.samplers.BaseSampler]
 
@@ -127,6 +172,10 @@ def _scbo(group: bool) -> MakeSampler:
     return make
 
 
+def _gp(seed: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.GPSampler(seed=seed, n_startup_trials=N_STARTUP_TRIALS)
+
+
 def _tpe(**options: bool) -> MakeSampler:
     return lambda seed: optuna.samplers.TPESampler(
         seed=seed, n_startup_trials=N_STARTUP_TRIALS, **options
@@ -136,13 +185,14 @@ def _tpe(**options: bool) -> MakeSampler:
 SAMPLERS: Mapping[str, MakeSampler] = {
     "scbo": _scbo(group=False),
     "scbo-group": _scbo(group=True),
+    "gp": _gp,
     "tpe": _tpe(),
     "tpe-group": _tpe(multivariate=True, group=True),
     "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
 }
 
 
-def run(name: str, seed: int, budget: int = BUDGET) -> Run:
+def run(name: str, problem: str, seed: int, budget: int = BUDGET) -> Run:
     """One study in this process, with one thread. Seconds are those of asking and telling."""
     import torch
 
@@ -155,7 +205,7 @@ def run(name: str, seed: int, budget: int = BUDGET) -> Run:
     for i in range(budget):
         started = time.perf_counter()
         trial = study.ask()
-        value, constraints = evaluate(trial)
+        value, constraints = OBJECTIVES[problem](trial)
         for j, c in enumerate(constraints):
             trial.set_constraint(f"c{j}", c)
         study.tell(trial, value)
@@ -164,31 +214,39 @@ def run(name: str, seed: int, budget: int = BUDGET) -> Run:
         n_feasible += is_feasible
         if is_feasible and (not best or value < best[-1][1]):
             best.append((i + 1, value))
-    return Run(name, NAME, seed, budget, best, at_checkpoints(elapsed), n_feasible / budget)
+    return Run(name, problem, seed, budget, best, at_checkpoints(elapsed), n_feasible / budget)
 
 
 def table(runs: Sequence[Run]) -> str:
-    """Markdown: medians with quartiles, and paired comparisons with SCBO without grouping."""
+    """Markdown: medians with quartiles, and paired comparisons with `scbo-group`."""
     rows = [
-        "| sampler | seeds | best feasible: median (quartiles) | after half the budget "
-        "| better : worse than scbo | feasible trials | seconds per trial |",
-        "|---|---|---|---|---|---|---|",
+        "| problem | sampler | seeds | best feasible: median (quartiles) | after half the budget "
+        "| scbo-group better : worse | feasible trials | seconds per trial |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    found = by_sampler(runs, NAME)
-    base = {r.seed: r.best_after(r.budget) for r in found.get("scbo", [])}
+    for problem in OBJECTIVES:
+        rows += _rows(problem, by_sampler(runs, problem))
+    return "\n".join(rows)
+
+
+def _rows(problem: str, found: Mapping[str, Sequence[Run]]) -> list[str]:
+    """The lines of one problem, whose runs are given by sampler."""
+    rows = []
+    base = {r.seed: r.best_after(r.budget) for r in found.get("scbo-group", [])}
     for name in sorted(found, key=lambda n: quartiles(_ends(found[n]))[1]):
         own = found[name]
         low, median, high = quartiles(_ends(own))
         half = quartiles([r.best_after(r.budget // 2) for r in own])[1]
         pairs = [(r.best_after(r.budget), base[r.seed]) for r in own if r.seed in base]
-        wins = f"{sum(a < b for a, b in pairs)} : {sum(a > b for a, b in pairs)}"
+        wins = f"{sum(b < a for a, b in pairs)} : {sum(b > a for a, b in pairs)}"
+        wins = "" if name == "scbo-group" else wins
         feasible = quartiles([r.feasible for r in own])[1]
         seconds = quartiles([r.ask_seconds[-1] / r.budget for r in own])[1]
         rows.append(
-            f"| {name} | {len(own)} | {median:.4f} ({low:.4f} to {high:.4f}) | {half:.4f} "
+            f"| {problem} | {name} | {len(own)} | {median:.4f} ({low:.4f} to {high:.4f}) | {half:.4f} "
             f"| {wins} | {feasible:.0%} | {seconds:.3f} |"
         )
-    return "\n".join(rows)
+    return rows
 
 
 def _ends(runs: Sequence[Run]) -> list[float]:
@@ -201,9 +259,9 @@ def main() -> None:
     own.parser.add_argument(
         "--samplers", nargs="+", default=list(SAMPLERS), choices=list(SAMPLERS)
     )
-    arguments = own.arguments(lambda sampler, _, seed: run(sampler, seed))
+    arguments = own.arguments(run)
     if arguments is not None:
-        own.run_missing(arguments, arguments.samplers, [NAME])
+        own.run_missing(arguments, arguments.samplers, list(OBJECTIVES))
         print(table(read_runs(arguments.results)))
 
 

@@ -176,3 +176,78 @@ def test_another_study_of_as_many_trials_is_told_apart() -> None:
     assert ours.are_in(Numbered(trials_at([1.0, 2.0, 3.0])))
     assert not ours.are_in(Numbered(trials_at([1.0, 2.5])))
     assert not ours.are_in(Numbered(trials_at([1.0])))
+
+
+def conditional_of(trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
+    ours = reader()
+    ours.read_on(Numbered(trials))
+    return ours.conditional_space(Numbered(trials))
+
+
+def study_of(*spaces: dict[str, BaseDistribution], fail: Sequence[int] = ()) -> list[FrozenTrial]:
+    """Trials with one value of each of their parameters, some of them failed."""
+    study = optuna.create_study()
+    for number, space in enumerate(spaces):
+        state = TrialState.FAIL if number in fail else TrialState.COMPLETE
+        params = {name: 0.5 for name in space}
+        value = None if number in fail else 0.0
+        study.add_trial(finished_trial(params, value, state=state, distributions=space))
+    return study.get_trials(deepcopy=False)
+
+
+HALF, WHOLE, WIDE = FloatDistribution(0, 0.5), FloatDistribution(0, 1), FloatDistribution(0, 9)
+
+
+@pytest.mark.parametrize(
+    ("spaces", "expected"),
+    [
+        ([{"x": WHOLE, "a": WHOLE}] * 3, {}),
+        ([{"x": WHOLE, "a": WHOLE}, {"x": WHOLE}], {"a": WHOLE}),
+        ([{"x": WHOLE}, {"x": WHOLE, "a": WHOLE}], {"a": WHOLE}),
+        ([{"x": WHOLE, "a": WHOLE}, {"x": WHOLE, "b": HALF}], {"a": WHOLE, "b": HALF}),
+        ([{"a": WHOLE}, {"b": HALF}], {"a": WHOLE, "b": HALF}),
+        ([{"a": HALF}, {"a": WHOLE}, {"a": WHOLE}], {"a": WHOLE}),
+        ([{"a": HALF}, {"a": WHOLE}, {"a": WIDE}], {}),
+    ],
+)
+def test_conditional_parameters_are_those_that_some_trials_lack(
+    spaces: list[dict[str, BaseDistribution]], expected: dict[str, BaseDistribution]
+) -> None:
+    assert conditional_of(study_of(*spaces)) == expected
+
+
+def test_failed_trials_make_no_parameter_conditional() -> None:
+    both = {"x": WHOLE, "a": WHOLE}
+    trials = study_of(both, {"x": WHOLE}, both, {"x": WHOLE, "b": WHOLE}, fail=[1, 3])
+    assert conditional_of(trials) == {}
+
+
+def test_conditional_parameters_are_counted_as_trials_come() -> None:
+    trials = study_of({"x": WHOLE, "a": HALF}, {"x": WHOLE, "a": WHOLE}, {"x": WHOLE, "a": WHOLE})
+    ours = reader()
+    found = []
+    for n in (1, 2, 3, 3):
+        numbered = Numbered(trials[:n])
+        ours.read_on(numbered)
+        found.append((ours.conditional_space(numbered), ours.are_alike))
+    assert found == [({}, True), ({}, False), ({"a": WHOLE}, False), ({"a": WHOLE}, False)]
+
+
+def test_a_parameter_with_another_range_in_each_trial_is_not_counted_without_end() -> None:
+    n = 3 * finished.MAX_DISTRIBUTIONS
+    trials = study_of(*({"a": FloatDistribution(0, 1 + k)} for k in range(n)))
+    assert conditional_of(trials) == {}
+
+
+def test_points_lack_what_their_trials_lack_and_are_kept() -> None:
+    space = {"a": WHOLE, "b": HALF, "x": WHOLE}
+    trials = study_of({"x": WHOLE, "a": WHOLE}, {"x": WHOLE, "b": HALF}, {"a": WHOLE})
+    ours = reader()
+    ours.read_on(Numbered(trials[:2]))
+    rows = ours.rows(Numbered(trials[:2]), space, frozenset("ab"))
+    np.testing.assert_array_equal(rows.x, [[0.5, np.nan, 0.5], [np.nan, 1.0, 0.5]])
+    assert ours.table.x is rows.x
+    ours.read_on(Numbered(trials))
+    x = ours.rows(Numbered(trials), space, frozenset("ab")).x
+    np.testing.assert_array_equal(x[:2], rows.x)
+    assert np.isnan(x[2]).all()  # it lacks one that is needed

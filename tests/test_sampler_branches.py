@@ -12,6 +12,9 @@ from optuna.trial import Trial, TrialState
 
 from optuna_snn import SCBOSampler, branches
 from optuna_snn.history import Plan, Plans, read_tag
+from optuna_snn.history.attributes import HYPER_KEY, read_hyper
+from optuna_snn.scbo import fitting
+from optuna_snn.scbo.fitting import fit
 from optuna_snn.scbo.suggest import suggest
 from tests.helpers import finished_trial, optimised, params_of
 
@@ -163,14 +166,104 @@ def test_a_step_in_a_branch_knows_how_many_trials_run(monkeypatch: pytest.Monkey
 
 @pytest.mark.slow
 def test_a_conditional_parameter_may_depend_on_another(steps: list[branches.Branch]) -> None:
-    # A search may stay with one layer: a depth that the first trials do not have is a leap.
     options = {"warn_independent_sampling": False}
     studies = [optimised(nested, 35, seed=seed, **options) for seed in range(5)]
     for study in studies:
         assert all(1 <= p.get("width2", 1) <= 64 for p in params_of(study))
+    assert np.median([study.best_value for study in studies]) < 0.1
+    # What was never tried together is chosen as before, by a step that holds what the trial has.
     inner = [s for s in steps if "width1" in s.distributions and "width1" not in s.held]
-    assert len(inner) > 15 and all({"kind", "depth", "width0"} <= s.held.keys() for s in inner)
-    assert np.median([study.best_value for study in studies]) < 0.2
+    assert all({"kind", "depth", "width0"} <= s.held.keys() for s in inner)
+
+
+def joint_study(n_trials: int = 16, **options: Any) -> optuna.Study:
+    """Finished trials of both branches, chosen by the sampler."""
+    options = {"seed": 0, "n_startup_trials": 4, "warn_independent_sampling": False, **options}
+    study = optuna.create_study(sampler=SCBOSampler(**options))
+    study.optimize(objective, n_trials=n_trials)
+    return study
+
+
+def test_branches_and_their_parameters_are_chosen_together(steps: list[branches.Branch]) -> None:
+    study = joint_study(30)
+    assert not steps  # none was chosen in turn, once both branches were known
+    assert study.best_value < 0.01
+    for params in params_of(study):
+        assert set(params) == {"kind", "x", f"{params['kind']}0", f"{params['kind']}1"}
+
+
+def test_a_worker_that_knows_nothing_goes_on_from_what_is_stored() -> None:
+    whole, study = joint_study(20), joint_study(10)
+    for _ in range(10):
+        study.sampler = SCBOSampler(seed=0, n_startup_trials=4, warn_independent_sampling=False)
+        study.optimize(objective, n_trials=1)
+    assert params_of(study) == params_of(whole)
+
+
+def test_hyperparameters_of_all_branches_are_stored_and_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    is_cold = []
+
+    def recorded(data: Any, start: Any, *rest: Any) -> Any:
+        is_cold.append(start is None)
+        return fit(data, start, *rest)
+
+    monkeypatch.setattr(fitting, "fit", recorded)
+    study = joint_study(20)
+    theta = [read_hyper(t)["theta"] for t in study.trials if HYPER_KEY in t.system_attrs]
+    assert np.shape(theta[-1]) == (1, 6 + 2)  # kind, x and two of each branch
+    assert not any(is_cold[-8:])
+
+
+def test_a_trial_that_goes_another_way_than_was_chosen_is_completed() -> None:
+    """The branch depends on nothing that the sampler sees."""
+
+    def hidden(trial: Trial) -> float:
+        kind = "ab"[trial.number % 2]
+        own = trial.suggest_float(kind, 0, 1)
+        return (own - 0.5) ** 2 + 0.1 * trial.suggest_float("x", 0, 1)
+
+    study = optimised(hidden, 24, warn_independent_sampling=False)
+    assert [set(p) for p in params_of(study)] == [{"x", "ab"[k % 2]} for k in range(24)]
+    assert study.best_value < 0.05
+
+
+def test_one_name_may_have_a_range_in_each_branch() -> None:
+    def scaled(trial: Trial) -> float:
+        high = {"a": 1.0, "b": 9.0, "c": 4.0}[trial.suggest_categorical("kind", ["a", "b", "c"])]
+        v = trial.suggest_float("v", 0, high)
+        return (v - 0.7 * high) ** 2 / high**2 + 0.1 * trial.suggest_float("x", 0, 1)
+
+    study = optimised(scaled, 30, warn_independent_sampling=False)
+    highs = {"a": 1.0, "b": 9.0, "c": 4.0}
+    assert all(0 <= p["v"] <= highs[p["kind"]] for p in params_of(study))
+    assert study.best_value < 0.05
+
+
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_points_of_discrete_branches_are_tried_once_each(
+    n_jobs: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Three points of a, four of b; once they are tried, and not before, it is said so."""
+
+    def discrete(trial: Trial) -> float:
+        kind = trial.suggest_categorical("kind", ["a", "b"])
+        return float(trial.suggest_int(f"{kind}0", 1, 3 + (kind == "b")))
+
+    sampler = SCBOSampler(seed=0, n_startup_trials=2, warn_independent_sampling=False)
+    study = optuna.create_study(sampler=sampler)
+    with caplog.at_level(logging.WARNING, "optuna_snn"):
+        study.optimize(discrete, n_trials=6, n_jobs=n_jobs)
+    points = {tuple(sorted(p.items())) for p in params_of(study)}
+    assert not [r for r in caplog.records if "tried" in r.getMessage()]
+    # The first of each branch are drawn before it is known.
+    assert len(points) >= (5 if n_jobs == 1 else 4)
+    with caplog.at_level(logging.WARNING, "optuna_snn"):
+        study.optimize(discrete, n_trials=6)
+    assert len({tuple(sorted(p.items())) for p in params_of(study)}) == 7
+    said = [r.getMessage() for r in caplog.records if "tried" in r.getMessage()]
+    assert len(said) == 1 and said[0].startswith("All points of the search space")
 
 
 def test_a_range_that_changed_is_learnt_anew(steps: list[branches.Branch]) -> None:
