@@ -143,7 +143,9 @@ def _suggest_among(
     whole = slice_of(parts[0].slice.whole, None)
     path = draw_functions(fitted, whole, rng)
     step = Step(path, whole, known.center, fitted.goal, rng, fitted.options)
-    starts = [_best_candidate(fitted, step, part, search, len(parts)) for part in parts]
+    per_dim = max(MIN_CANDIDATES, step.options.candidates_per_dim // len(parts))
+    few = replace(step, options=replace(step.options, candidates_per_dim=per_dim))
+    starts = [_best_candidate(fitted, few, part, search) for part in parts]
     order = merit_order(step.draws_at(np.stack(starts)))[:MAX_REFINED]
     ends = np.stack([starts[i] for i in order])
     if fitted.options.refinement != "none":
@@ -158,12 +160,9 @@ def _suggest_among(
     return JointSuggestion(suggestion, part.pattern.is_active)
 
 
-def _best_candidate(
-    fitted: Fitted, step: Step, part: _Part, search: Search, n_parts: int
-) -> Array:
-    """The best on the draws of a part's candidates, of which each part has its share. (d,)."""
-    per_dim = max(MIN_CANDIDATES, step.options.candidates_per_dim // n_parts)
-    options = replace(step.options, candidates_per_dim=per_dim)
+def _best_candidate(fitted: Fitted, step: Step, part: _Part, search: Search) -> Array:
+    """The best on the draws of a part's candidates (d,)."""
+    options = step.options
     moves = coordinates_to_move(fitted.posterior, part.known, search.n_workers, options)
     row = center_row(fitted, part.slice.whole, part.known)
     center = part.known.center if row is None else part.known.x[row]
