@@ -1,9 +1,10 @@
-"""Parameters that not all trials have: one step over the sub-space of the trials that have them.
+"""Conditional parameters that were not chosen with the others: one step over their branch.
 
-The branch of a parameter is what all finished trials that have it share. One step of SCBO over the
-branch, with the parameters that the running trial has already held at their values, gives all the
-others at once. The trust region's length is the study's; its centre is the best trial of the
-branch by the models of the branch.
+A trial may ask for what was not chosen for it (`scbo.joint`): its parameters were given, or it
+went another way than was foreseen. The branch of a parameter is what all finished trials that have
+it share. One step of SCBO over the branch, with the parameters that the running trial has already
+held at their values, gives all the others at once. The trust region's length is the study's; its
+centre is the best trial of the branch by the models of the branch.
 """
 
 from __future__ import annotations

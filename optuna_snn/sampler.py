@@ -92,11 +92,12 @@ class SCBOSampler(BaseSampler):
         device:
             Where the models are computed, e.g. ``"cuda:0"``.
         independent_sampler:
-            Sampler of the parameters that not all trials have (conditional ones). None leaves
-            them to `group`.
+            Sampler of the parameters that not all trials have (conditional ones), in place of
+            `group`.
         group:
-            Whether a conditional parameter is chosen by the model of the trials that have it,
-            once there are enough of them; before, and otherwise, it is drawn uniformly.
+            Whether conditional parameters are chosen with the others, by one model of all trials,
+            which learns from them what decides about what. Otherwise they are drawn uniformly, as
+            are those that no finished trial has.
         warn_independent_sampling:
             Whether to warn, once per parameter, when a parameter is sampled independently.
         constraints_func:

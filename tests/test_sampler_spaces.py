@@ -8,7 +8,7 @@ from optuna.distributions import IntDistribution
 from optuna.trial import Trial, TrialState
 
 from optuna_snn import SCBOSampler
-from optuna_snn.history import read_tag, to_params
+from optuna_snn.history import read_tag
 from tests.helpers import bowl, finished_trial, n_modelled, optimised, params_of
 
 
@@ -110,8 +110,8 @@ def test_a_point_that_another_takes_while_it_is_chosen_is_given_up(
     def overtaken(*asked: Any) -> Any:
         choice = choose(*asked)
         if len(taken) < 2:
-            space, distributions = asked[-2:]
-            taken.append(to_params(choice.x, distributions, space))
+            distributions = asked[-1].distributions
+            taken.append(dict(choice.params))
             study.add_trial(
                 optuna.create_trial(
                     state=TrialState.COMPLETE if is_ended else TrialState.RUNNING,
