@@ -241,6 +241,19 @@ def test_one_name_may_have_a_range_in_each_branch() -> None:
     assert study.best_value < 0.05
 
 
+def test_a_discrete_space_is_not_exhausted_where_a_range_differs_from_trial_to_trial(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def moving(trial: Trial) -> float:
+        kind = trial.suggest_categorical("kind", ["a", "b"])
+        return trial.suggest_float("v", 0, 1 + trial.number) + (kind == "b")
+
+    with caplog.at_level(logging.WARNING, "optuna_snn"):
+        study = optimised(moving, 10, n_startup_trials=4, warn_independent_sampling=False)
+    assert {p["kind"] for p in params_of(study)} == {"a", "b"}
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("n_jobs", [1, 3])
 def test_points_of_discrete_branches_are_tried_once_each(
     n_jobs: int, caplog: pytest.LogCaptureFixture

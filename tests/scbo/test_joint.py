@@ -12,7 +12,6 @@ from optuna_snn.scbo import surrogate
 from optuna_snn.scbo.joint import JointSuggestion, suggest_jointly
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, Options
-from optuna_snn.scbo.patterns import imputed
 from optuna_snn.scbo.space import Array, Categorical, Numeric, SearchSpace
 from optuna_snn.scbo.suggest import Search, suggest
 from tests.scbo.helpers import CPU, LENGTH_INIT, SPACES, changed, observations
@@ -159,7 +158,11 @@ def test_while_no_value_is_known_feasibility_is_sought_in_all_branches() -> None
     assert all(s.suggestion.side is None for s in asked)
 
 
-def test_flat_constraints_leave_any_branch() -> None:
+def test_flat_constraints_leave_any_branch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_model(*_: object) -> None:
+        raise AssertionError("there is nothing to learn")
+
+    monkeypatch.setattr("optuna_snn.scbo.suggest.fit_models", no_model)
     x = two_branches(12)
     known = known_of(
         x,
@@ -229,15 +232,43 @@ def test_hyperparameters_are_of_the_whole_space_and_may_be_handed_on() -> None:
 
 
 def test_a_pattern_that_was_never_feasible_is_searched_around_the_centre_of_the_others() -> None:
-    # Only A is feasible, around a small place; a box of 0.2 keeps what B shares with it there.
-    x = two_branches(30)
-    y, c = height(x), np.where(x[:, KIND] == A, -1.0, 0.05)[:, None]
-    known = known_of(x, y, c=c, may_center=x[:, KIND] == A)
-    best = int(np.argmax(np.where(x[:, KIND] == A, y, -np.inf)))
+    # B would be better, but its three results are infeasible. What it shares with A stays near.
+    x = two_branches(30, share_of_b=0.1)
+    is_b = x[:, KIND] == B
+    x[is_b, OWN_B] = [0.1, 0.25, 0.4]
+    c = np.where(is_b, 0.5 - x[:, OWN_B], -0.5)[:, None]
+    known = known_of(x, height(x) + is_b, c=c, may_center=~is_b)
+    best = int(np.argmax(np.where(is_b, -np.inf, height(x))))
     known = changed(known, center=x[best])
-    asked = [ask(known, seed, length=0.2) for seed in range(12)]
-    for suggested in asked:
-        row = suggested.suggestion.center
-        center = imputed(SPACE, x[best if row is None else row])
-        if suggested.suggestion.side == 0.2:
-            assert abs(suggested.suggestion.x[SHARED] - center[SHARED]) <= 0.1 + 1e-9
+    of_b = [s for s in (ask(known, seed, length=0.2) for seed in range(12)) if s.is_active[OWN_B]]
+    assert len(of_b) >= 3
+    for suggested in of_b:
+        assert suggested.suggestion.side == 0.2
+        assert abs(suggested.suggestion.x[SHARED] - x[best, SHARED]) <= 0.1 + 1e-9
+
+
+def test_a_pattern_with_feasible_points_is_searched_around_the_best_of_them() -> None:
+    # A is the better one by a little, and B is best far from where a point without it is imputed.
+    x = two_branches(40)
+    is_b = x[:, KIND] == B
+    x[is_b, OWN_B] = np.linspace(0.8, 1.0, int(is_b.sum()))
+    y = height(x) - np.where(is_b, 0.32, 0.0)
+    known = known_of(x, y)
+    options = Options(promising_choice_share=0.0, elsewhere_share=0.0)
+    asked = [ask(known, seed, length=0.1, options=options) for seed in range(16)]
+    of_b = [s.suggestion for s in asked if s.is_active[OWN_B]]
+    assert of_b and all(s.side is not None and s.x[OWN_B] >= 0.7 for s in of_b)
+
+
+def test_of_many_patterns_the_best_ones_are_kept() -> None:
+    """Sixty kinds, of which every third has a coordinate more; one is the best by far."""
+    n = 60
+    space = SearchSpace((Categorical(n), Numeric(0.0, 1.0), Numeric(0.0, 1.0)))
+    x = np.random.default_rng(0).random((2 * n, 3))
+    index = np.tile(np.arange(n), 2)
+    x[:, 0] = (index + 0.5) / n
+    x[index % 3 > 0, 1] = math.nan
+    for best in (10, 47):
+        known = known_of(x, np.where(index == best, 3.0, 0.0) - np.abs(x[:, 2] - 0.5))
+        kinds = [ask(known, seed, space).suggestion.x[0] for seed in range(4)]
+        assert kinds.count((best + 0.5) / n) >= 3

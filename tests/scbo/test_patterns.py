@@ -85,6 +85,31 @@ def test_a_coordinate_whose_values_hardly_repeat_decides_nothing() -> None:
     assert dict(conditions_of(space, often).by) == {1: 0}
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 0, 2]])
+def test_of_two_coordinates_that_tell_it_the_one_of_fewer_values_decides(order: list[int]) -> None:
+    # Four values, of which the first two are one of the other coordinate's two values.
+    space = SearchSpace(
+        tuple([Categorical(4), Categorical(2), Numeric(0.0, 1.0)][j] for j in order)
+    )
+    four = np.tile(np.arange(4), 4)
+    x = np.column_stack([(four + 0.5) / 4, (four // 2 + 0.5) / 2, np.full(16, 0.5)])
+    x[four < 2, 2] = NAN
+    assert dict(conditions_of(space, x[:, order]).by) == {2: order.index(1)}
+
+
+def test_several_deciding_coordinates_may_be_new_at_once() -> None:
+    """A switch brings two choices, each of which may bring a number: four combinations."""
+    space = SearchSpace((*(Categorical(2),) * 3, *(Numeric(0.0, 1.0),) * 2))
+    off, on = 0.25, 0.75
+    tried = [(on, on, on), (on, off, off), (on, off, on), (off, NAN, NAN)] * 4
+    x = np.array([(*kind, *(0.5 if v == on else NAN for v in kind[1:])) for kind in tried])
+    here = np.array([off, NAN, NAN, NAN, NAN])
+    patterns = patterns_of(space, x, here)
+    assert len(patterns) == 5
+    (new,) = [p for p in patterns if p.held[:3] == (on, on, off)]  # never tried together
+    assert new.is_active == (True, True, True, True, False)
+
+
 def test_a_coordinate_that_is_there_with_some_of_the_points_of_a_value_is_not_decided() -> None:
     x = points_of_tree(60)
     row = int(np.flatnonzero(~np.isnan(x[:, RATE]))[0])
