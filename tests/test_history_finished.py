@@ -251,3 +251,15 @@ def test_points_lack_what_their_trials_lack_and_are_kept() -> None:
     x = ours.rows(Numbered(trials), space, frozenset("ab")).x
     np.testing.assert_array_equal(x[:2], rows.x)
     assert np.isnan(x[2]).all()  # it lacks one that is needed
+
+
+def test_points_are_made_anew_once_a_parameter_turns_out_to_be_conditional() -> None:
+    space = {"a": WHOLE, "x": WHOLE}
+    trials = study_of(space, {"x": WHOLE}, {"x": WHOLE}, fail=[1])
+    ours = reader()
+    ours.read_on(Numbered(trials[:2]))
+    before = ours.rows(Numbered(trials[:2]), space).x
+    np.testing.assert_array_equal(before, [[0.5, 0.5], [np.nan, np.nan]])
+    ours.read_on(Numbered(trials))
+    after = ours.rows(Numbered(trials), space, frozenset("a")).x
+    np.testing.assert_array_equal(after, [[0.5, 0.5], [np.nan, 0.5], [np.nan, 0.5]])

@@ -74,6 +74,7 @@ class _Part(NamedTuple):
     slice: Slice
     known: Observations
     """In the whole space, with what the pattern's box may be laid around."""
+    search: Search
 
 
 def suggest_jointly(
@@ -93,7 +94,7 @@ def suggest_jointly(
     """
     raw, known = known, impute(space, known)
     if not np.isnan(raw.tried).any():
-        length, length_init, n_workers, is_failing = search
+        length, length_init, n_workers, is_failing, _ = search
         suggestion = suggest(
             space,
             known,
@@ -112,7 +113,7 @@ def suggest_jointly(
     seen = [p for p in patterns_of(space, points, None) if p.is_free.any()]
     if not seen:
         return None
-    any_part = _part_of(space, known, seen[int(rng.integers(len(seen)))])
+    any_part = _part_of(space, known, raw.center, seen[int(rng.integers(len(seen)))], search)
     if is_flat(known.c):
         drawn = draw_anywhere(any_part.slice, any_part.known, rng)
         return JointSuggestion(drawn, any_part.pattern.is_active)
@@ -122,10 +123,11 @@ def suggest_jointly(
         if row is not None:
             raw, known = replace(raw, center=raw.x[row]), replace(known, center=known.x[row])
         patterns = patterns_of(space, points, raw.center)
-        parts = _not_exhausted([_part_of(space, known, p) for p in patterns if _is_open(p, known)])
-        return _suggest_among(fitted, parts, known, search, rng)
+        open_ones = [p for p in patterns if _is_open(p, known)]
+        parts = [_part_of(space, known, raw.center, p, search) for p in open_ones]
+        return _suggest_among(fitted, _not_exhausted(parts), known, rng)
     except surrogate.LinAlgError as error:
-        drawn = draw_in_box(any_part.slice, any_part.known, search, rng, options, error)
+        drawn = draw_in_box(any_part.slice, any_part.known, any_part.search, rng, options, error)
         return JointSuggestion(drawn, any_part.pattern.is_active)
 
 
@@ -133,7 +135,6 @@ def _suggest_among(
     fitted: Fitted,
     parts: Sequence[_Part],
     known: Observations,
-    search: Search,
     rng: np.random.Generator,
 ) -> JointSuggestion:
     """A point of the part that is best on one draw, or now and then of the most promising other.
@@ -145,42 +146,42 @@ def _suggest_among(
     step = Step(path, whole, known.center, fitted.goal, rng, fitted.options)
     per_dim = max(MIN_CANDIDATES, step.options.candidates_per_dim // len(parts))
     few = replace(step, options=replace(step.options, candidates_per_dim=per_dim))
-    starts = [_best_candidate(fitted, few, part, search) for part in parts]
+    starts = [_best_candidate(fitted, few, part) for part in parts]
     order = merit_order(step.draws_at(np.stack(starts)))[:MAX_REFINED]
     ends = np.stack([starts[i] for i in order])
     if fitted.options.refinement != "none":
-        ends = np.stack([_refined(step, parts[i], starts[i], search) for i in order])
+        ends = np.stack([_refined(step, parts[i], starts[i]) for i in order])
     first = int(merit_order(step.draws_at(ends))[0])
     part = parts[order[first]]
     if turns_away(step, known, ends[first]):
-        promising = _most_promising(fitted, step, parts, known, search)
+        promising = _most_promising(fitted, step, parts, known)
         if promising is not None:
             return promising
-    suggestion = suggest_within(fitted, part.slice, part.known, search, rng)
+    suggestion = suggest_within(fitted, part.slice, part.known, part.search, rng)
     return JointSuggestion(suggestion, part.pattern.is_active)
 
 
-def _best_candidate(fitted: Fitted, step: Step, part: _Part, search: Search) -> Array:
+def _best_candidate(fitted: Fitted, step: Step, part: _Part) -> Array:
     """The best on the draws of a part's candidates (d,)."""
     options = step.options
-    moves = coordinates_to_move(fitted.posterior, part.known, search.n_workers, options)
+    moves = coordinates_to_move(fitted.posterior, part.known, part.search.n_workers, options)
     row = center_row(fitted, part.slice.whole, part.known)
     center = part.known.center if row is None else part.known.x[row]
     center = None if center is None else part.slice.project(center)
-    box, _ = box_of(fitted, part.slice, center, moves, search)
+    box, _ = box_of(fitted, part.slice, center, moves, part.search)
     drawn = candidates_in(part.slice, center, box, step.rng, options, moves)
     return np.array(step.ranked(part.slice.lift(drawn))[0])
 
 
-def _refined(step: Step, part: _Part, x: Array, search: Search) -> Array:
+def _refined(step: Step, part: _Part, x: Array) -> Array:
     """A point (d,) of a part, refined on the draws of a step over the whole space. (d,)."""
     own = replace(step, space=part.slice)
-    climbed = refined(own, part.slice.project(x), search.length_init)
+    climbed = refined(own, part.slice.project(x), part.search.length_init)
     return np.array(part.slice.lift(climbed)[0])
 
 
 def _most_promising(
-    fitted: Fitted, step: Step, parts: Sequence[_Part], known: Observations, search: Search
+    fitted: Fitted, step: Step, parts: Sequence[_Part], known: Observations
 ) -> JointSuggestion | None:
     """The point of the largest expected improvement, of other patterns than the centre's.
 
@@ -206,7 +207,7 @@ def _most_promising(
         x = part.slice.lift(np.concatenate([part.slice.project(numbers), random]))
         starts.append(x[np.argmax(promise(x))])
     best = np.argsort(-promise(np.stack(starts)), kind="stable")[:N_OTHER_STARTS]
-    climbed = [_refined(drawn, others[i], starts[i], search) for i in best]
+    climbed = [_refined(drawn, others[i], starts[i]) for i in best]
     points, of = np.stack([*climbed, *(starts[i] for i in best)]), np.tile(best, 2)
     for k in np.argsort(-promise(points), kind="stable"):
         if n_within(known, points[k], SAME_POINT) == 0:
@@ -218,10 +219,17 @@ def _most_promising(
     return None
 
 
-def _part_of(space: SearchSpace, known: Observations, pattern: Pattern) -> _Part:
+def _part_of(
+    space: SearchSpace,
+    known: Observations,
+    raw_center: Array | None,
+    pattern: Pattern,
+    search: Search,
+) -> _Part:
     """The pattern, with its best points as what may be the centre.
 
-    If it has none, the centre of all with what the pattern holds.
+    If it has none, the centre of all, with what the pattern holds; the box does not bound what
+    that centre lacks (NaN in raw_center, (d,)).
     """
     part = slice_of(space, np.array(pattern.held))
     may_center = known.may_center & pattern.has(known.x)
@@ -229,9 +237,10 @@ def _part_of(space: SearchSpace, known: Observations, pattern: Pattern) -> _Part
     if may_center.any():
         y = np.where(may_center & ~np.isnan(known.y), known.y, -np.inf)
         center = known.x[int(np.argmax(np.where(may_center, y, -np.inf)))]
-    elif center is not None:
+    elif center is not None and raw_center is not None:
         center = part.lift(part.project(center))
-    return _Part(pattern, part, replace(known, center=center, may_center=may_center))
+        search = search._replace(unbounded=np.isnan(part.project(raw_center)))
+    return _Part(pattern, part, replace(known, center=center, may_center=may_center), search)
 
 
 def _is_open(pattern: Pattern, known: Observations) -> bool:

@@ -45,6 +45,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from optuna_snn.scbo import surrogate
@@ -113,6 +114,9 @@ class Search(NamedTuple):
     """Trials running at once, the asking one included."""
     is_failing: bool = False
     """Whether several results of the box in a row were no better."""
+    unbounded: npt.NDArray[np.bool_] | None = None
+    """Coordinates of the slice that the box does not bound, since its centre has none; None is no
+    such."""
 
 
 class Fitted(NamedTuple):
@@ -286,7 +290,11 @@ def box_of(
     sides = None
     if options.box == "lengthscales":
         sides = relative_sides(fitted.posterior)[part.is_free]
-    return make_box(part, center, length, search.length_init, sides), length
+    box = make_box(part, center, length, search.length_init, sides)
+    if search.unbounded is not None:
+        low = np.where(search.unbounded, 0.0, box.low)
+        box = Box(low, np.where(search.unbounded, 1.0, box.high), box.max_flips)
+    return box, length
 
 
 def is_flat(c: Array) -> bool:

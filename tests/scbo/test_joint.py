@@ -129,6 +129,29 @@ def test_a_branch_that_is_searched_out_is_left_for_the_other(share: float) -> No
     assert n_b >= 8 if share else n_b <= 3
 
 
+def test_the_most_promising_of_several_branches_has_its_own_coordinates() -> None:
+    """A is searched out; B has a number of its own, and C, by far the better, none."""
+    space = SearchSpace((Categorical(3), *SPACE.dimensions[1:]))
+    first, second, third = (k / 6 for k in (1, 3, 5))
+    rng = np.random.default_rng(0)
+    x = two_branches(50, share_of_b=0.2)
+    is_a = x[:, KIND] == A
+    x[is_a, OWN_A], x[is_a, SHARED] = 0.05 * rng.standard_normal((2, 40)) + [[0.3], [0.5]]
+    x[np.flatnonzero(is_a)[0], [OWN_A, SHARED]] = 0.3, 0.5
+    x[:5, OWN_B], x[:5, SHARED] = math.nan, np.linspace(0.0, 0.15, 5)
+    x[5:10, OWN_B], x[5:10, SHARED] = np.linspace(0.0, 0.1, 5), 0.5
+    y = height(x)
+    y[:5], y[5:10] = -1.0 + 3.0 * x[:5, SHARED], -0.5
+    x[:, KIND] = np.where(is_a, first, second)
+    x[:5, KIND] = third
+    options = Options(promising_choice_share=1.0)
+    asked = [ask(known_of(x, y), seed, space, 0.2, options) for seed in range(6)]
+    kinds = [s.suggestion.x[KIND] for s in asked]
+    assert kinds.count(third) >= 3
+    for suggested, kind in zip(asked, kinds, strict=True):
+        assert list(suggested.is_active) == [True, kind == first, kind == second, True]
+
+
 def test_a_branch_of_failed_trials_is_not_taken() -> None:
     """Kind C was tried twice, and told nothing: A and B are searched."""
     space = SearchSpace((Categorical(3), *SPACE.dimensions[1:]))
@@ -241,7 +264,8 @@ def test_a_pattern_that_was_never_feasible_is_searched_around_the_centre_of_the_
     best = int(np.argmax(np.where(is_b, -np.inf, height(x))))
     known = changed(known, center=x[best])
     of_b = [s for s in (ask(known, seed, length=0.2) for seed in range(12)) if s.is_active[OWN_B]]
-    assert len(of_b) >= 3
+    # The centre has no such coordinate: the box does not bound it.
+    assert len(of_b) >= 3 and max(s.suggestion.x[OWN_B] for s in of_b) > 0.65
     for suggested in of_b:
         assert suggested.suggestion.side == 0.2
         assert abs(suggested.suggestion.x[SHARED] - x[best, SHARED]) <= 0.1 + 1e-9
