@@ -21,6 +21,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn import branches, history
+from optuna_snn.arguments import checked_count, checked_device, computed_constraints
 from optuna_snn.notices import Notices
 from optuna_snn.scbo.fold import Tag
 from optuna_snn.scbo.options import DEFAULT, Options
@@ -150,9 +151,9 @@ class SCBOSampler(BaseSampler):
         failure_tolerance: int | None = Settings.failure_tolerance,
         options: Options = DEFAULT,
     ) -> None:
-        self._n_startup_trials = _checked_count("n_startup_trials", n_startup_trials, 1)
-        self._seed = _checked_count("seed", seed, 0)
-        self._device = _checked_device(device)
+        self._n_startup_trials = checked_count("n_startup_trials", n_startup_trials, 1)
+        self._seed = checked_count("seed", seed, 0)
+        self._device = checked_device(device)
         if not isinstance(independent_sampler, BaseSampler | None):
             raise TypeError(
                 "independent_sampler must be an Optuna sampler or None, got "
@@ -349,29 +350,10 @@ class SCBOSampler(BaseSampler):
             TrialState.COMPLETE,
             TrialState.PRUNED,
         ):
-            history.write_constraints(study, trial, self._computed_constraints(trial))
+            computed = computed_constraints(self._constraints_func, trial)
+            history.write_constraints(study, trial, computed)
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)
-
-    def _computed_constraints(self, trial: FrozenTrial) -> list[float]:
-        assert self._constraints_func is not None
-        if trial.constraints:
-            raise ValueError(
-                f"Trial {trial.number} has constraints by trial.set_constraint "
-                f"({sorted(trial.constraints)}) and the sampler has a constraints_func. "
-                "Use one of the two."
-            )
-        given = self._constraints_func(trial)
-        try:
-            values = [float(c) for c in given]
-        except TypeError as error:
-            raise TypeError(
-                f"constraints_func must return a sequence of numbers, got {given!r} for trial "
-                f"{trial.number}; a single constraint is a list of one."
-            ) from error
-        if any(math.isnan(c) for c in values):
-            raise ValueError(f"constraints_func gave NaN for trial {trial.number}: {values}.")
-        return values
 
     def _is_initial(self, snapshot: Snapshot, n_dims: int) -> bool:
         """Whether the point belongs to the epoch's initial design.
@@ -495,26 +477,3 @@ class SCBOSampler(BaseSampler):
         if self._seed is None:
             return np.random.default_rng()
         return np.random.default_rng([self._seed, trial.number, *more])
-
-
-def _checked_count(name: str, value: int | None, least: int) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least} or None, got {value!r}.")
-    return int(value)
-
-
-def _checked_device(device: str | torch.device) -> str:
-    """The device's name. The CPU needs no look at torch, which takes a second to import."""
-    if str(device) == "cpu":
-        return "cpu"
-    import torch
-
-    try:
-        found = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(f"device {device!r} is not known to torch: {error}") from error
-    if found.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {device!r} needs CUDA, which torch does not find. Use 'cpu'.")
-    return str(found)

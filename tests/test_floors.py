@@ -19,6 +19,7 @@ FLOORS = {
     "threads": 0,
     "stdp_engine": 0,
     "drawing": 0,
+    "arguments": 1,
     "branches": 1,
     "checkpoints": 1,
     "constraint_errors": 1,
