@@ -243,8 +243,8 @@ def _rows(problem: str, found: Mapping[str, Sequence[Run]]) -> list[str]:
         feasible = quartiles([r.feasible for r in own])[1]
         seconds = quartiles([r.ask_seconds[-1] / r.budget for r in own])[1]
         rows.append(
-            f"| {problem} | {name} | {len(own)} | {median:.4f} ({low:.4f} to {high:.4f}) "
-            f"| {half:.4f} | {wins} | {feasible:.0%} | {seconds:.3f} |"
+            f"| {problem} | {name} | {len(own)} | {median:.3g} ({low:.3g} to {high:.3g}) "
+            f"| {half:.3g} | {wins} | {feasible:.0%} | {seconds:.3f} |"
         )
     return rows
 
