@@ -52,7 +52,7 @@ class _Asked(NamedTuple):
     conditional: frozenset[str] = frozenset()
     """Names of the latter."""
     is_all: bool = True
-    """Whether no finished trial has others."""
+    """Whether no finished trial has others, or these with another distribution."""
 
     @property
     def shared(self) -> dict[str, BaseDistribution]:
@@ -67,6 +67,8 @@ class _Choice(NamedTuple):
     suggestion: Suggestion | None = None
     center: int | None = None
     """Number of the trial that the box was laid around."""
+    is_new: bool = True
+    """Whether no other trial may have these values, if there are finitely many."""
 
 
 class SCBOSampler(BaseSampler):
@@ -224,7 +226,7 @@ class SCBOSampler(BaseSampler):
             seen = snapshot
             with one_thread_on_cpu():
                 choice = self._choose(study, trial, seen, asked)
-            if not is_discrete:
+            if not is_discrete or not choice.is_new:
                 break
             # Two that ask at once may choose alike: each shares its point, and then looks.
             history.write_point(study, trial, choice.params)
@@ -246,12 +248,11 @@ class SCBOSampler(BaseSampler):
         """
         is_left = not self._group or self._independent_sampler is not None
         with self._lock:
-            space = self._history.conditional_space(study)
-            is_all = self._history.are_alike(study)
-        if is_left or history.has_given_params(trial, shared):
-            return _Asked(shared, is_all=is_all)
+            space, is_all = self._history.conditional_space(study)
         own = {n: d for n, d in space.items() if n not in shared and not d.single()}
-        return _Asked({**shared, **own}, frozenset(own), is_all or bool(own))
+        if is_left or history.has_given_params(trial, shared):
+            return _Asked(shared, is_all=is_all and not own)
+        return _Asked({**shared, **own}, frozenset(own), is_all)
 
     def _read(self, study: Study, trial: FrozenTrial, asked: _Asked) -> Snapshot:
         """What the storage holds now."""
@@ -432,11 +433,9 @@ class SCBOSampler(BaseSampler):
             is_refit=warm is None or n_since > len(known.x) / TRIALS_PER_REFIT,
             options=self._options,
         )
-        if suggested is None:
-            shared = _Asked(asked.shared, is_all=False)
-            return self._suggest(study, trial, self._read(study, trial, shared), shared)
-        suggestion, is_active = suggested
-        if suggestion.is_repeat and asked.is_all:
+        suggestion, is_active, is_all = suggested
+        is_all &= asked.is_all
+        if suggestion.is_repeat and is_all:
             self._notices.exhausted(None if conditional else space.n_points)
         if suggestion.hyper is not None:
             history.write_hyper(study, trial, signature, len(known.x), suggestion.hyper)
@@ -446,7 +445,8 @@ class SCBOSampler(BaseSampler):
             center = numbers[suggestion.center]
         params = history.to_params(space.rounded(suggestion.x), distributions, space)
         active = itertools.compress(sorted(distributions), is_active)
-        return _Choice({name: params[name] for name in active}, suggestion, center)
+        chosen = {name: params[name] for name in active}
+        return _Choice(chosen, suggestion, center, is_all and not suggestion.is_repeat)
 
     def _write_tag(
         self,

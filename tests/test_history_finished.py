@@ -181,7 +181,7 @@ def test_another_study_of_as_many_trials_is_told_apart() -> None:
 def conditional_of(trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
     ours = reader()
     ours.read_on(Numbered(trials))
-    return ours.conditional_space(Numbered(trials))
+    return ours.conditional_space(Numbered(trials)).space
 
 
 def study_of(*spaces: dict[str, BaseDistribution], fail: Sequence[int] = ()) -> list[FrozenTrial]:
@@ -229,14 +229,23 @@ def test_conditional_parameters_are_counted_as_trials_come() -> None:
     for n in (1, 2, 3, 3):
         numbered = Numbered(trials[:n])
         ours.read_on(numbered)
-        found.append((ours.conditional_space(numbered), ours.are_alike))
+        found.append(ours.conditional_space(numbered))
     assert found == [({}, True), ({}, False), ({"a": WHOLE}, False), ({"a": WHOLE}, False)]
 
 
-def test_a_parameter_with_another_range_in_each_trial_is_not_counted_without_end() -> None:
-    n = 3 * finished.MAX_DISTRIBUTIONS
-    trials = study_of(*({"a": FloatDistribution(0, 1 + k)} for k in range(n)))
-    assert conditional_of(trials) == {}
+def test_which_distribution_counts_does_not_depend_on_the_order_of_reading() -> None:
+    spaces = [{"a": WHOLE}, {"a": HALF}, {"a": WHOLE}, {"a": HALF}, {"a": WIDE}]
+    trials = study_of(*spaces)
+    late = list(trials)
+    late[0] = late[2] = optuna.create_trial(state=TrialState.RUNNING)
+    for k in (0, 2):
+        late[k] = optuna.create_trial(state=TrialState.RUNNING)
+        late[k].number = k
+    ours = reader()
+    ours.read_on(Numbered(late))
+    assert ours.conditional_space(Numbered(late)).space == {"a": HALF}
+    ours.read_on(Numbered(trials))
+    assert ours.conditional_space(Numbered(trials)) == ({"a": WHOLE}, False)
 
 
 def test_points_lack_what_their_trials_lack_and_are_kept() -> None:

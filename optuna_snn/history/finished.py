@@ -7,6 +7,7 @@ the last look is not looked at again, so that the time of a look hardly grows wi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
@@ -17,8 +18,6 @@ from optuna_snn.history.rows import Rows, empty_table
 from optuna_snn.scbo.fold import State, advance, initial_state
 from optuna_snn.scbo.trust_region import Settings
 
-MAX_DISTRIBUTIONS = 20
-"""Distributions of one parameter that are told apart; some objectives have a new one each time."""
 ROWS_PER_STATE = 100
 """The fold's state is kept at each of so many rows: where a late trial is folded in from."""
 
@@ -151,23 +150,18 @@ class FinishedTrials:
                 self.state = advance(self.state, record.outcome, self._settings)
         self.table = self.table.with_records(records)
 
-    def conditional_space(self, trials: Numbered) -> dict[str, BaseDistribution]:
-        """Parameters that some have and some lack, each with its most frequent distribution.
-
-        Not those with another distribution in each trial.
-        """
+    def conditional_space(self, trials: Numbered) -> ConditionalSpace:
+        """Parameters that some have and some lack, each with its most frequent distribution."""
         if self.are_alike:
-            return {}
+            return ConditionalSpace({}, True)
         for number in self._taught[self._n_counted :]:
             for name, distribution in trials[number].distributions.items():
-                self._counts.setdefault(name, _Counted()).add(distribution)
+                self._counts.setdefault(name, _Counted()).add(distribution, number)
         self._n_counted = len(self._taught)
-        return {
-            name: distribution
-            for name, counted in sorted(self._counts.items())
-            if name not in (self.space or {})
-            for distribution in counted.most_frequent()
-        }
+        shared = self.space or {}
+        counts = {n: c for n, c in sorted(self._counts.items()) if n not in shared}
+        space = {n: d for n, c in counts.items() if (d := c.most_frequent()) is not None}
+        return ConditionalSpace(space, all(c.is_one for c in counts.values()))
 
     def rows(
         self,
@@ -187,27 +181,36 @@ class FinishedTrials:
         return table.rows(sorted(self.state.known_constraints))
 
 
+class ConditionalSpace(NamedTuple):
+    """Parameters that only some trials have."""
+
+    space: dict[str, BaseDistribution]
+    is_all: bool
+    """Whether no trial has others, or these with another distribution."""
+
+
 class _Counted:
-    """How often a parameter was seen, by its distribution; few differ, and some have no hash."""
+    """How often a parameter was seen, by its distribution. In whatever order it was."""
 
     def __init__(self) -> None:
-        self._distributions: list[BaseDistribution] = []
-        self._counts: list[int] = []
+        self._found: dict[str, tuple[int, int, BaseDistribution]] = {}
+        """Text -> how often, the least number of a trial, and the distribution."""
 
-    def add(self, distribution: BaseDistribution) -> None:
-        """Count it; but none that is new after MAX_DISTRIBUTIONS."""
-        if distribution in self._distributions:
-            self._counts[self._distributions.index(distribution)] += 1
-        elif len(self._distributions) < MAX_DISTRIBUTIONS:
-            self._distributions.append(distribution)
-            self._counts.append(1)
+    @property
+    def is_one(self) -> bool:
+        """Whether there is one distribution."""
+        return len(self._found) == 1
 
-    def most_frequent(self) -> list[BaseDistribution]:
-        """The first of the most frequent ones; none where there are several, each seen once."""
-        most = max(self._counts)
-        if most == 1 and len(self._counts) > 1:
-            return []
-        return [self._distributions[self._counts.index(most)]]
+    def add(self, distribution: BaseDistribution, number: int) -> None:
+        """Count that of the trial of this number."""
+        key = repr(distribution)
+        n, first, _ = self._found.get(key, (0, number, distribution))
+        self._found[key] = n + 1, min(first, number), distribution
+
+    def most_frequent(self) -> BaseDistribution | None:
+        """Of several the first; none where there are several, each seen once."""
+        n, _, distribution = max(self._found.values(), key=lambda found: (found[0], -found[1]))
+        return None if n == 1 and not self.is_one else distribution
 
 
 def intersection(

@@ -21,7 +21,12 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn.history.attributes import POINT_KEY, latest_with_hyper, read_hyper, read_tag
-from optuna_snn.history.finished import FinishedTrials, Numbered, intersection
+from optuna_snn.history.finished import (
+    ConditionalSpace,
+    FinishedTrials,
+    Numbered,
+    intersection,
+)
 from optuna_snn.history.rows import Rows
 from optuna_snn.history.survivors import survivors
 from optuna_snn.scbo.fold import State
@@ -77,17 +82,13 @@ class History:
                 space = intersection(space, other.distributions)
         return dict(sorted((space or {}).items()))
 
-    def conditional_space(self, study: Study) -> dict[str, BaseDistribution]:
+    def conditional_space(self, study: Study) -> ConditionalSpace:
         """Parameters that some finished trials (COMPLETE or PRUNED) have, and some lack.
 
         Of those that trials have with several distributions, the most frequent one.
         """
         trials = Numbered(read_trials(study))
         return self._finished(study, trials).conditional_space(trials)
-
-    def are_alike(self, study: Study) -> bool:
-        """Whether all finished trials (COMPLETE or PRUNED) have the same parameters."""
-        return self._finished(study, Numbered(read_trials(study))).are_alike
 
     def branch_space(
         self, study: Study, name: str, distribution: BaseDistribution

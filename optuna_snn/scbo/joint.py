@@ -5,8 +5,9 @@ candidates of each pattern are ranked on it, and those of the first few are refi
 then chosen within the best pattern, as in any space of fewer dimensions (`suggest`), around the
 best feasible point of that pattern; where it has none, around the centre of the others.
 
-Where the best pattern has little left to gain, half of the asks go to the most promising other
-one, as to other choices (`choices`). The paper has no conditional spaces.
+As with other choices (`choices`), one ask in ten goes to a pattern that was never tried, and where
+the best pattern has little left to gain, half of the asks go to the most promising other one. The
+paper has no conditional spaces.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import numpy.typing as npt
 import torch
 
 from optuna_snn.scbo import surrogate
-from optuna_snn.scbo.choices import N_RANDOM, N_VAIN, model_of_distinct, refined, turns_away
+from optuna_snn.scbo.candidates import Box, whole_cube
+from optuna_snn.scbo.choices import N_RANDOM, N_VAIN, model_of_distinct, turns_away
 from optuna_snn.scbo.models import (
     coordinates_to_move,
     log_expected_improvement,
@@ -30,8 +32,17 @@ from optuna_snn.scbo.novelty import MAX_ENUMERATED, SAME_POINT, is_exhausted, n_
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, Options
 from optuna_snn.scbo.paths import draw_path
-from optuna_snn.scbo.patterns import Pattern, impute, patterns_of
+from optuna_snn.scbo.patterns import (
+    Mask,
+    Pattern,
+    conditions_of,
+    decided,
+    impute,
+    imputed,
+    patterns_of,
+)
 from optuna_snn.scbo.ranking import candidates_in
+from optuna_snn.scbo.refinement import refine
 from optuna_snn.scbo.slices import Slice, restrict, slice_of
 from optuna_snn.scbo.space import Array, SearchSpace
 from optuna_snn.scbo.step import Step
@@ -53,6 +64,8 @@ from optuna_snn.scbo.thompson import N_OTHER_STARTS, merit_order
 
 MAX_POINTS = 1000
 """Points, the best ones, that patterns are told from: the cost does not grow with the study."""
+MAX_NEAR = 16
+"""Points that patterns are looked for next to, where there is no centre, or none is left."""
 MAX_REFINED = 4
 """Patterns, the best by their candidates, whose best candidate is refined before they compare."""
 MIN_CANDIDATES = 5
@@ -63,18 +76,34 @@ class JointSuggestion(NamedTuple):
     """A suggestion in the cube of all coordinates."""
 
     suggestion: Suggestion
-    is_active: Sequence[bool]
+    is_active: Mask
     """Which of them its point has (d,)."""
+    is_all: bool
+    """Whether a point has no other coordinates."""
 
 
 class _Part(NamedTuple):
-    """A pattern that has coordinates to choose, as this step sees it."""
+    """A pattern as this step sees it."""
 
     pattern: Pattern
-    slice: Slice
+    slice: Slice | None
+    """None where nothing is free: the pattern is one point."""
     known: Observations
     """In the whole space, with what the pattern's box may be laid around."""
     search: Search
+
+    @property
+    def point(self) -> Array:
+        """Its only point, if nothing is free. (d,)."""
+        return np.array(self.pattern.held)
+
+    def has_new_point(self) -> bool:
+        """Whether one was neither tried nor is pending, or there are too many to tell."""
+        if self.slice is None:
+            return n_within(self.known, self.point, SAME_POINT) == 0
+        if self.slice.n_points > MAX_ENUMERATED:
+            return True
+        return not is_exhausted(self.slice, restrict(self.known, self.slice))
 
 
 def suggest_jointly(
@@ -86,14 +115,39 @@ def suggest_jointly(
     warm_start: Array | None = None,
     is_refit: bool = True,
     options: Options = DEFAULT,
-) -> JointSuggestion | None:
+) -> JointSuggestion:
     """The next point of a space that may be conditional; never raises for numerical reasons.
 
-    known: points are NaN in the coordinates that they lack. The suggested point has IMPUTED there.
-    If none lacks any, this is `suggest`. None where no known pattern has a coordinate to choose.
+    known: points are NaN in the coordinates that they lack. Coordinates that nothing decides about
+    are left out: the suggested point lacks them, and has IMPUTED there as in those of other
+    patterns. If no other coordinate is conditional, this is `suggest`.
     """
-    raw, known = known, impute(space, known)
-    if not np.isnan(raw.tried).any():
+    kept = decided(conditions_of(space, known.x), known.tried)
+    part = SearchSpace(tuple(d for d, k in zip(space.dimensions, kept, strict=True) if k))
+    if warm_start is not None and warm_start.shape[1] != part.n_dims + 2:
+        warm_start, is_refit = None, True
+    suggestion, is_active = _suggest(
+        part, known.columns(kept), search, rng, device, warm_start, is_refit, options
+    )
+    x = imputed(space, np.full(space.n_dims, np.nan))
+    x[kept] = suggestion.x
+    whole = np.zeros(space.n_dims, dtype=bool)
+    whole[kept] = is_active
+    return JointSuggestion(replace(suggestion, x=x), whole, bool(kept.all()))
+
+
+def _suggest(
+    space: SearchSpace,
+    known: Observations,
+    search: Search,
+    rng: np.random.Generator,
+    device: torch.device,
+    warm_start: Array | None,
+    is_refit: bool,
+    options: Options,
+) -> tuple[Suggestion, Mask]:
+    """The same of a space without coordinates that nothing decides about."""
+    if not np.isnan(known.tried).any():
         length, length_init, n_workers, is_failing, _ = search
         suggestion = suggest(
             space,
@@ -108,82 +162,140 @@ def suggest_jointly(
             n_workers=n_workers,
             is_failing=is_failing,
         )
-        return JointSuggestion(suggestion, [True] * space.n_dims)
-    points = raw.x[_best_first(known)[:MAX_POINTS]]
-    seen = [p for p in patterns_of(space, points, None) if p.is_free.any()]
-    if not seen:
-        return None
-    any_part = _part_of(space, known, raw.center, seen[int(rng.integers(len(seen)))], search)
+        return suggestion, np.ones(space.n_dims, dtype=bool)
+    raw, known = known, impute(space, known)
     if is_flat(known.c):
-        drawn = draw_anywhere(any_part.slice, any_part.known, rng)
-        return JointSuggestion(drawn, any_part.pattern.is_active)
+        return _drawn(_parts(space, raw, None, search, rng), rng)
     try:
         fitted = fit(space, known, rng, device, warm_start, is_refit, options, search.n_workers)
         row = center_row(fitted, space, known)
-        if row is not None:
-            raw, known = replace(raw, center=raw.x[row]), replace(known, center=known.x[row])
-        patterns = patterns_of(space, points, raw.center)
-        open_ones = [p for p in patterns if _is_open(p, known)]
-        parts = [_part_of(space, known, raw.center, p, search) for p in open_ones]
-        return _suggest_among(fitted, _not_exhausted(parts), known, rng)
+        center = raw.center if row is None else raw.x[row]
+        parts = _parts(space, raw, center, search, rng)
+        if not any(part.has_new_point() for part in parts):
+            parts = _parts(space, raw, None, search, rng)
+        if center is not None:
+            known = replace(known, center=imputed(space, center))
+        return _suggest_among(fitted, space, parts, known, rng)
     except surrogate.LinAlgError as error:
-        drawn = draw_in_box(any_part.slice, any_part.known, any_part.search, rng, options, error)
-        return JointSuggestion(drawn, any_part.pattern.is_active)
+        return _drawn(_parts(space, raw, None, search, rng), rng, options, error)
+
+
+def _parts(
+    space: SearchSpace,
+    raw: Observations,
+    center: Array | None,
+    search: Search,
+    rng: np.random.Generator,
+) -> list[_Part]:
+    """The patterns that have a new point, or all if none has.
+
+    raw: points are NaN in what they lack, as the centre (d,) of all patterns is. Those next to it
+    are among them; without a centre, those next to MAX_NEAR points.
+    """
+    known = impute(space, raw)
+    points = raw.x[_best_first(known)[:MAX_POINTS]]
+    some = points[rng.permutation(len(points))[:MAX_NEAR]]
+    near = list(some) if center is None else [center]
+    patterns = patterns_of(space, conditions_of(space, raw.x), points, near, rng)
+    parts = [_part_of(space, known, center, p, search) for p in patterns if _is_open(p, known)]
+    return [part for part in parts if part.has_new_point()] or parts
+
+
+def _drawn(
+    parts: Sequence[_Part],
+    rng: np.random.Generator,
+    options: Options | None = None,
+    error: Exception | None = None,
+) -> tuple[Suggestion, Mask]:
+    """A point of any part, anywhere in it; or in its box, if there is an error that is logged."""
+    part = parts[int(rng.integers(len(parts)))]
+    is_active = np.array(part.pattern.is_active)
+    if part.slice is None:
+        return Suggestion(part.point, None, None, is_repeat=not part.has_new_point()), is_active
+    if error is None or options is None:
+        return draw_anywhere(part.slice, part.known, rng), is_active
+    return draw_in_box(part.slice, part.known, part.search, rng, options, error), is_active
 
 
 def _suggest_among(
     fitted: Fitted,
+    space: SearchSpace,
     parts: Sequence[_Part],
     known: Observations,
     rng: np.random.Generator,
-) -> JointSuggestion:
-    """A point of the part that is best on one draw, or now and then of the most promising other.
+) -> tuple[Suggestion, Mask]:
+    """A point of the part that is best on one draw, or now and then of another one.
 
     known: in the whole space, with the centre of all parts.
     """
-    whole = slice_of(parts[0].slice.whole, None)
+    whole = slice_of(space, None)
     path = draw_functions(fitted, whole, rng)
     step = Step(path, whole, known.center, fitted.goal, rng, fitted.options)
-    per_dim = max(MIN_CANDIDATES, step.options.candidates_per_dim // len(parts))
-    few = replace(step, options=replace(step.options, candidates_per_dim=per_dim))
-    starts = [_best_candidate(fitted, few, part) for part in parts]
+    untried = _untried_now(step, parts)
+    part, best = _best_part(fitted, step, untried or parts)
+    if not untried and turns_away(step, known, best):
+        other = _most_promising(step, parts, known, fitted.posterior.device)
+        if other is not None:
+            part, best = other
+            return _of_point(fitted, step, known, best), np.array(part.pattern.is_active)
+    if part.slice is None:
+        suggestion = _of_point(fitted, step, known, best)
+        suggestion = replace(suggestion, is_repeat=not part.has_new_point())
+    else:
+        suggestion = suggest_within(fitted, part.slice, part.known, part.search, rng)
+    return suggestion, np.array(part.pattern.is_active)
+
+
+def _untried_now(step: Step, parts: Sequence[_Part]) -> list[_Part]:
+    """In some of the asks the patterns that were never tried, as of untried choices."""
+    if step.center is None or step.goal != "value":
+        return []
+    if step.rng.random() >= step.options.untried_choice_share:
+        return []
+    return [part for part in parts if not part.pattern.has_choices(part.known.tried).any()]
+
+
+def _best_part(fitted: Fitted, step: Step, parts: Sequence[_Part]) -> tuple[_Part, Array]:
+    """The best part on the draws, and its point (d,)."""
+    n_parts = len(parts)
+    per_dim = max(MIN_CANDIDATES, step.options.candidates_per_dim // n_parts)
+    few = replace(step.options, candidates_per_dim=per_dim)
+    boxes, starts = zip(*(_best_candidate(fitted, step, part, few) for part in parts), strict=True)
     order = merit_order(step.draws_at(np.stack(starts)))[:MAX_REFINED]
-    ends = np.stack([starts[i] for i in order])
-    if fitted.options.refinement != "none":
-        ends = np.stack([_refined(step, parts[i], starts[i]) for i in order])
+    ends = np.stack([_climbed(step, parts[i], boxes[i], starts[i]) for i in order])
     first = int(merit_order(step.draws_at(ends))[0])
-    part = parts[order[first]]
-    if turns_away(step, known, ends[first]):
-        promising = _most_promising(fitted, step, parts, known)
-        if promising is not None:
-            return promising
-    suggestion = suggest_within(fitted, part.slice, part.known, part.search, rng)
-    return JointSuggestion(suggestion, part.pattern.is_active)
+    return parts[order[first]], np.array(ends[first])
 
 
-def _best_candidate(fitted: Fitted, step: Step, part: _Part) -> Array:
-    """The best on the draws of a part's candidates (d,)."""
-    options = step.options
+def _best_candidate(
+    fitted: Fitted, step: Step, part: _Part, options: Options
+) -> tuple[Box | None, Array]:
+    """The part's box, and the best on the draws of so many candidates in it (d,)."""
+    if part.slice is None:
+        return None, part.point
     moves = coordinates_to_move(fitted.posterior, part.known, part.search.n_workers, options)
     row = center_row(fitted, part.slice.whole, part.known)
     center = part.known.center if row is None else part.known.x[row]
     center = None if center is None else part.slice.project(center)
     box, _ = box_of(fitted, part.slice, center, moves, part.search)
     drawn = candidates_in(part.slice, center, box, step.rng, options, moves)
-    return np.array(step.ranked(part.slice.lift(drawn))[0])
+    return box, np.array(step.ranked(part.slice.lift(drawn))[0])
 
 
-def _refined(step: Step, part: _Part, x: Array) -> Array:
-    """A point (d,) of a part, refined on the draws of a step over the whole space. (d,)."""
-    own = replace(step, space=part.slice)
-    climbed = refined(own, part.slice.project(x), part.search.length_init)
-    return np.array(part.slice.lift(climbed)[0])
+def _climbed(step: Step, part: _Part, box: Box | None, x: Array) -> Array:
+    """A point (d,) of a part, refined in its box on the draws of the whole space. (d,)."""
+    if part.slice is None or box is None or step.options.refinement == "none":
+        return x
+    start = part.slice.project(x)[None]
+    is_relaxed = step.options.is_relaxed
+    end = refine(step.path, part.slice, box, start, step.rng, None, step.goal, is_relaxed)
+    return np.array(part.slice.lift(end)[0])
 
 
 def _most_promising(
-    fitted: Fitted, step: Step, parts: Sequence[_Part], known: Observations
-) -> JointSuggestion | None:
-    """The point of the largest expected improvement, of other patterns than the centre's.
+    step: Step, parts: Sequence[_Part], known: Observations, device: torch.device
+) -> tuple[_Part, Array] | None:
+    """The point (d,) of the largest expected improvement, of other patterns than the centre's.
 
     By the model of results in different places, as in `promising_choices`. None where there is no
     centre, or no other pattern or new point.
@@ -194,7 +306,7 @@ def _most_promising(
     others = [part for part in parts if not part.pattern.has(center[None])[0]]
     if not others:
         return None
-    posterior, distinct = model_of_distinct(step, known, fitted.posterior.device)
+    posterior, distinct = model_of_distinct(step, known, device)
     drawn = replace(step, path=draw_path(posterior, step.rng))
     numbers = np.concatenate([center[None], distinct.x])
 
@@ -203,20 +315,29 @@ def _most_promising(
 
     starts = []
     for part in others:
-        random = part.slice.snap(step.rng.random((N_RANDOM, part.slice.n_dims)))
-        x = part.slice.lift(np.concatenate([part.slice.project(numbers), random]))
+        x = part.point[None]
+        if part.slice is not None:
+            random = part.slice.snap(step.rng.random((N_RANDOM, part.slice.n_dims)))
+            x = part.slice.lift(np.concatenate([part.slice.project(numbers), random]))
         starts.append(x[np.argmax(promise(x))])
     best = np.argsort(-promise(np.stack(starts)), kind="stable")[:N_OTHER_STARTS]
-    climbed = [_refined(drawn, others[i], starts[i]) for i in best]
+    climbed = [_climbed(drawn, others[i], _whole_box(others[i]), starts[i]) for i in best]
     points, of = np.stack([*climbed, *(starts[i] for i in best)]), np.tile(best, 2)
     for k in np.argsort(-promise(points), kind="stable"):
         if n_within(known, points[k], SAME_POINT) == 0:
-            found = points[k]
-            probability = probability_of_feasibility(fitted.posterior, step.space, found)
-            row = center_row(fitted, step.space.whole, known)
-            suggestion = Suggestion(found, fitted.hyper, probability, center=row)
-            return JointSuggestion(suggestion, others[of[k]].pattern.is_active)
+            return others[of[k]], points[k]
     return None
+
+
+def _whole_box(part: _Part) -> Box | None:
+    return None if part.slice is None else whole_cube(part.slice)
+
+
+def _of_point(fitted: Fitted, step: Step, known: Observations, x: Array) -> Suggestion:
+    """A suggestion of this point (d,)."""
+    probability = probability_of_feasibility(fitted.posterior, step.space, x)
+    row = center_row(fitted, step.space.whole, known)
+    return Suggestion(x, fitted.hyper, probability, center=row)
 
 
 def _part_of(
@@ -228,38 +349,31 @@ def _part_of(
 ) -> _Part:
     """The pattern, with its best points as what may be the centre.
 
-    If it has none, the centre of all, with what the pattern holds; the box does not bound what
-    that centre lacks (NaN in raw_center, (d,)).
+    If it has none, the centre of all (d,), NaN where it lacks a coordinate, with what the pattern
+    holds; the box does not bound what that centre lacks.
     """
+    if not pattern.is_free.any():
+        return _Part(pattern, None, known, search)
     part = slice_of(space, np.array(pattern.held))
     may_center = known.may_center & pattern.has(known.x)
-    center = known.center
+    center = None
     if may_center.any():
         y = np.where(may_center & ~np.isnan(known.y), known.y, -np.inf)
         center = known.x[int(np.argmax(np.where(may_center, y, -np.inf)))]
-    elif center is not None and raw_center is not None:
-        center = part.lift(part.project(center))
-        search = search._replace(unbounded=np.isnan(part.project(raw_center)))
+    elif raw_center is not None:
+        own = part.project(raw_center)
+        center = part.lift(part.project(imputed(space, raw_center)))
+        search = search._replace(unbounded=np.isnan(own))
     return _Part(pattern, part, replace(known, center=center, may_center=may_center), search)
 
 
 def _is_open(pattern: Pattern, known: Observations) -> bool:
-    """Whether there is something to choose in a pattern, and no trials speak against it.
+    """Whether no trials speak against a pattern.
 
-    As of other choices: N_VAIN trials, all of which told nothing.
+    As of other choices: N_VAIN trials with its choices, all of which told nothing.
     """
-    n_told, n_tried = pattern.has(known.x).sum(), pattern.has(known.tried).sum()
-    return bool(pattern.is_free.any() and (n_told > 0 or n_tried < N_VAIN))
-
-
-def _not_exhausted(parts: Sequence[_Part]) -> Sequence[_Part]:
-    """Those with a point that was not tried; all of them if there is none."""
-    return [part for part in parts if _has_new_point(part)] or parts
-
-
-def _has_new_point(part: _Part) -> bool:
-    is_large = part.slice.n_points > MAX_ENUMERATED
-    return is_large or not is_exhausted(part.slice, restrict(part.known, part.slice))
+    n_told = pattern.has_choices(known.x).sum()
+    return bool(n_told > 0 or pattern.has_choices(known.tried).sum() < N_VAIN)
 
 
 def _best_first(known: Observations) -> npt.NDArray[np.int64]:

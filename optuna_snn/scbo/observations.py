@@ -50,3 +50,14 @@ class Observations:
             c_sd=None if self.c_sd is None else self.c_sd[kept],
             may_center=self.may_center[kept] if len(self.may_center) else self.may_center,
         )
+
+    def columns(self, kept: npt.NDArray[np.bool_]) -> Observations:
+        """The same with some of the coordinates (d,)."""
+        return replace(
+            self,
+            x=self.x[:, kept],
+            center=None if self.center is None else self.center[kept],
+            pending=self.pending[:, kept],
+            tried=self.tried[:, kept],
+            failed=self.failed[:, kept],
+        )

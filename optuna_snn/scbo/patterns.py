@@ -13,7 +13,7 @@ decides whether there is another one if, value by value, all have it or none.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -30,10 +30,12 @@ IMPUTED = 0.5
 """Where a point is put in the coordinates that it lacks."""
 REPEATS = 2
 """Points of each value, on average, that a coordinate has which decides about another one."""
-MAX_LEVELS = 32
-"""Values of a deciding coordinate up to which those that were never tried are looked at."""
 MAX_SEEN, MAX_NEW = 32, 32
-"""Patterns of one ask: as many of the points, and as many others next to one of them."""
+"""Patterns of one ask: as many of the points, and as many others next to some of them."""
+MAX_LEVELS = 32
+"""Values of a deciding coordinate that are looked at next to one point; a random part of more."""
+MAX_COMPLETIONS = 8
+"""Values of new deciding coordinates that a change is completed with; a random part of more."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,13 @@ class Pattern:
 
     def has(self, x: Array) -> Mask:
         """Which points (n, d), imputed, have what the pattern holds. (n,)."""
-        held = ~self.is_free
+        return self._has(x, ~self.is_free)
+
+    def has_choices(self, x: Array) -> Mask:
+        """Which points (n, d) have the values that decide about it, whatever else. (n,)."""
+        return self._has(x, ~self.is_free & np.array(self.is_active))
+
+    def _has(self, x: Array, held: Mask) -> Mask:
         has_held: Mask = (x[:, held] == np.array(self.held)[held]).all(axis=1)
         return has_held
 
@@ -116,54 +124,94 @@ def conditions_of(space: SearchSpace, x: Array) -> Conditions:
     return Conditions(by, values, {q: seen[q] for q in set(by.values())})
 
 
-def patterns_of(space: SearchSpace, x: Array, near: Array | None) -> list[Pattern]:
-    """The patterns of the points (n, d), NaN where they lack a coordinate; and those next to one.
+def decided(conditions: Conditions, x: Array) -> Mask:
+    """The coordinates that all points (n, d) have (not NaN), and those that these decide about.
 
-    These are what the point `near` (d,) would have with another value of one deciding coordinate.
-    At most MAX_SEEN patterns of points, those of the first ones, and MAX_NEW others.
+    Directly, or through one another. Whether a point has one of the rest, a search cannot choose.
+    (d,).
     """
-    conditions = conditions_of(space, x)
+    found: Mask = np.asarray(~np.isnan(x).any(axis=0))
+    for _ in conditions.by:
+        for r, q in conditions.by.items():
+            found[r] |= found[q]
+    return found
+
+
+def patterns_of(
+    space: SearchSpace,
+    conditions: Conditions,
+    x: Array,
+    near: Iterable[Array],
+    rng: np.random.Generator,
+) -> list[Pattern]:
+    """The patterns of the points (n, d), NaN where they lack a coordinate; and those next to some.
+
+    These are what each point `near` (d,) would have with another value of one deciding coordinate.
+    At most MAX_SEEN patterns of points, those of the first ones, and MAX_NEW others, at random.
+    """
     deciding = sorted(conditions.seen)
     marked = np.where(np.isnan(x), -1.0, 0.0)
     marked[:, deciding] = np.where(np.isnan(x), -1.0, x)[:, deciding]
     _, first = np.unique(marked, axis=0, return_index=True)
     # Held values are NaN where a point is free, which equal nothing: told apart as text.
-    kept = x[np.sort(first)[:MAX_SEEN]]
-    seen = {str(p): p for p in (_pattern(space, point, deciding) for point in kept)}
-    around = [] if near is None else _next_to(space, conditions, near)
-    new = {str(p): p for p in (_pattern(space, point, deciding) for point in around)}
-    others = [p for name, p in new.items() if name not in seen]
-    return [*seen.values(), *others[:MAX_NEW]]
+    found = {}
+    for point in x[np.sort(first)[:MAX_SEEN]]:
+        pattern = _pattern(space, point, deciding)
+        found[str(pattern)] = pattern
+    n_most = len(found) + MAX_NEW
+    for point in _next_to(space, conditions, near, rng):
+        pattern = _pattern(space, point, deciding)
+        found[str(pattern)] = pattern
+        if len(found) == n_most:
+            break
+    return list(found.values())
 
 
 def _pattern(space: SearchSpace, x: Array, deciding: Sequence[int]) -> Pattern:
     """The pattern of a point (d,), NaN where it lacks a coordinate."""
     is_active = ~np.isnan(x)
-    held = imputed(space, x)
     is_held = ~is_active
     is_held[deciding] = True
-    held = np.where(is_held, held, np.nan)
+    held = np.where(is_held, imputed(space, x), np.nan)
     return Pattern(tuple(is_active.tolist()), tuple(held.tolist()))
 
 
-def _next_to(space: SearchSpace, conditions: Conditions, x: Array) -> Iterator[Array]:
-    """Points that differ from x (d,) in one deciding coordinate, and in what that decides."""
-    for q, seen in conditions.seen.items():
-        if np.isnan(x[q]):
-            continue
-        levels = set(seen)
-        if space.n_levels[q] <= MAX_LEVELS:
-            n = int(space.n_levels[q])
-            grid = np.repeat(imputed(space, x)[None], n, axis=0)
-            grid[:, q] = (np.arange(n) + 0.5) / n
-            levels |= set(space.snap(grid)[:, q].tolist())
-        for level in sorted(levels - {x[q]}):
-            changed = x.copy()
-            changed[q] = level
-            yield from _completed(conditions, changed, frozenset({q}))
+def _next_to(
+    space: SearchSpace, conditions: Conditions, near: Iterable[Array], rng: np.random.Generator
+) -> Iterator[Array]:
+    """Points that differ from one (d,) in a deciding coordinate, and in what that decides.
+
+    In random order.
+    """
+    changes = [
+        (x, q, level)
+        for x in near
+        for q in conditions.seen
+        if not np.isnan(x[q])
+        for level in _levels(space, conditions, q, rng)
+        if level != x[q]
+    ]
+    for k in rng.permutation(len(changes)):
+        x, q, level = changes[k]
+        changed = x.copy()
+        changed[q] = level
+        yield from _completed(conditions, changed, frozenset({q}), rng)
 
 
-def _completed(conditions: Conditions, x: Array, decided: frozenset[int]) -> Iterator[Array]:
+def _levels(
+    space: SearchSpace, conditions: Conditions, q: int, rng: np.random.Generator
+) -> list[float]:
+    """Values of a deciding coordinate, those that were never tried included."""
+    n = int(space.n_levels[q])
+    index = np.arange(n) if n <= MAX_LEVELS else rng.choice(n, MAX_LEVELS, replace=False)
+    grid = np.full((len(index), space.n_dims), IMPUTED)
+    grid[:, q] = (index + 0.5) / n
+    return sorted(conditions.seen[q] | set(space.snap(grid)[:, q].tolist()))
+
+
+def _completed(
+    conditions: Conditions, x: Array, decided: frozenset[int], rng: np.random.Generator
+) -> Iterator[Array]:
     """The point with the coordinates that these decide about, and what follows from those.
 
     A deciding coordinate that is new takes each of its values in turn.
@@ -179,11 +227,11 @@ def _completed(conditions: Conditions, x: Array, decided: frozenset[int]) -> Ite
         yield x
         return
     new = [r for r in sorted(changed & set(conditions.seen)) if not np.isnan(x[r])]
-    for levels in product(*(sorted(conditions.seen[r]) for r in new)):
+    values = [sorted(conditions.seen[r]) for r in new]
+    if math.prod(map(len, values)) <= MAX_COMPLETIONS:
+        completions = list(product(*values))
+    else:
+        completions = [tuple(map(rng.choice, values)) for _ in range(MAX_COMPLETIONS)]
+    for levels in completions:
         x[new] = levels
-        yield from _completed(conditions, x, frozenset(changed))
-
-
-def is_finite(space: SearchSpace, pattern: Pattern) -> bool:
-    """Whether the pattern has finitely many points."""
-    return all(math.isfinite(n) for n in space.n_levels[pattern.is_free])
+        yield from _completed(conditions, x, frozenset(changed), rng)

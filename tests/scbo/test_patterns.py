@@ -12,8 +12,8 @@ from optuna_snn.scbo.patterns import (
     conditions_of,
     impute,
     imputed,
-    patterns_of,
 )
+from optuna_snn.scbo.patterns import patterns_of as patterns_beside
 from optuna_snn.scbo.space import Array, Categorical, Numeric, SearchSpace
 from tests.scbo.helpers import changed, observations
 
@@ -30,6 +30,12 @@ TREE = SearchSpace(
         Numeric(0.0, 1.0),  # what all have
     )
 )
+
+
+def patterns_of(space: SearchSpace, x: Array, near: Array | None, seed: int = 0) -> list[Pattern]:
+    beside = [] if near is None else [near]
+    rng = np.random.default_rng(seed)
+    return patterns_beside(space, conditions_of(space, x), x, beside, rng)
 
 
 def choice(dim: int, index: int) -> float:
