@@ -15,6 +15,7 @@ from optuna_snn.history import Plan, Plans, read_tag
 from optuna_snn.history.attributes import HYPER_KEY, read_hyper
 from optuna_snn.scbo import fitting
 from optuna_snn.scbo.fitting import fit
+from optuna_snn.scbo.options import Options
 from optuna_snn.scbo.suggest import suggest
 from tests.helpers import finished_trial, optimised, params_of
 
@@ -210,7 +211,8 @@ def test_hyperparameters_of_all_branches_are_stored_and_used_again(
         return fit(data, start, *rest)
 
     monkeypatch.setattr(fitting, "fit", recorded)
-    study = joint_study(20)
+    # A turn to another branch fits a model of its own.
+    study = joint_study(20, options=Options(promising_choice_share=0.0))
     theta = [read_hyper(t)["theta"] for t in study.trials if HYPER_KEY in t.system_attrs]
     assert np.shape(theta[-1]) == (1, 6 + 2)  # kind, x and two of each branch
     assert not any(is_cold[-8:])
@@ -239,6 +241,58 @@ def test_one_name_may_have_a_range_in_each_branch() -> None:
     highs = {"a": 1.0, "b": 9.0, "c": 4.0}
     assert all(0 <= p["v"] <= highs[p["kind"]] for p in params_of(study))
     assert study.best_value < 0.05
+
+
+def test_all_combinations_of_discrete_branches_are_tried_before_it_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Three switches, each of which brings two points or one: 27 points."""
+
+    def switches(trial: Trial) -> float:
+        total = 0
+        for k in range(3):
+            if trial.suggest_categorical(f"s{k}", ["a", "b"]) == "a":
+                total += trial.suggest_int(f"n{k}", 0, 1)
+        return float(total)
+
+    options = {"n_startup_trials": 6, "warn_independent_sampling": False}
+    with caplog.at_level(logging.WARNING, "optuna_snn"):
+        study = optimised(switches, 34, **options)
+    points = [tuple(sorted(p.items())) for p in params_of(study)]
+    assert len(set(points)) == 27
+    said = [r for r in caplog.records if "tried" in r.getMessage()]
+    assert len(said) == 1
+
+
+def test_once_all_is_tried_an_ask_chooses_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def discrete(trial: Trial) -> float:
+        kind = trial.suggest_categorical("kind", ["a", "b"])
+        return float(trial.suggest_int(f"{kind}0", 0, 1))
+
+    study = optimised(discrete, 9, n_startup_trials=2, warn_independent_sampling=False)
+    choose, n_choices = SCBOSampler._choose, []
+
+    def counted(*asked: Any) -> Any:
+        n_choices.append(1)
+        return choose(*asked)
+
+    monkeypatch.setattr(SCBOSampler, "_choose", counted)
+    study.optimize(discrete, n_trials=3)
+    assert len(n_choices) == 3
+
+
+def test_a_parameter_that_came_later_is_chosen_as_in_a_branch(
+    steps: list[branches.Branch],
+) -> None:
+    def growing(trial: Trial) -> float:
+        value = (trial.suggest_float("x", 0, 1) - 0.3) ** 2
+        if trial.number < 12:
+            return value + 0.5
+        return value + (trial.suggest_float("z", 0, 1) - 0.9) ** 2
+
+    study = optimised(growing, 40, warn_independent_sampling=False)
+    assert len(steps) > 15 and all(set(s.held) == {"x"} for s in steps)
+    assert study.best_value < 0.01
 
 
 def test_a_discrete_space_is_not_exhausted_where_a_range_differs_from_trial_to_trial(

@@ -17,33 +17,31 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from optuna_snn.scbo import surrogate
 from optuna_snn.scbo.candidates import Box, whole_cube
-from optuna_snn.scbo.choices import N_RANDOM, N_VAIN, model_of_distinct, turns_away
+from optuna_snn.scbo.choices import N_RANDOM, model_of_distinct, turns_away
 from optuna_snn.scbo.models import (
     coordinates_to_move,
     log_expected_improvement,
     probability_of_feasibility,
 )
-from optuna_snn.scbo.novelty import MAX_ENUMERATED, SAME_POINT, is_exhausted, n_within
+from optuna_snn.scbo.novelty import SAME_POINT, n_within
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, Options
+from optuna_snn.scbo.parts import Part, parts_of
 from optuna_snn.scbo.paths import draw_path
 from optuna_snn.scbo.patterns import (
     Mask,
-    Pattern,
     conditions_of,
     decided,
     impute,
     imputed,
-    patterns_of,
 )
 from optuna_snn.scbo.ranking import candidates_in
 from optuna_snn.scbo.refinement import refine
-from optuna_snn.scbo.slices import Slice, restrict, slice_of
+from optuna_snn.scbo.slices import slice_of
 from optuna_snn.scbo.space import Array, SearchSpace
 from optuna_snn.scbo.step import Step
 from optuna_snn.scbo.suggest import (
@@ -62,10 +60,6 @@ from optuna_snn.scbo.suggest import (
 )
 from optuna_snn.scbo.thompson import N_OTHER_STARTS, merit_order
 
-MAX_POINTS = 1000
-"""Points, the best ones, that patterns are told from: the cost does not grow with the study."""
-MAX_NEAR = 16
-"""Points that patterns are looked for next to, where there is no centre, or none is left."""
 MAX_REFINED = 4
 """Patterns, the best by their candidates, whose best candidate is refined before they compare."""
 MIN_CANDIDATES = 5
@@ -80,30 +74,6 @@ class JointSuggestion(NamedTuple):
     """Which of them its point has (d,)."""
     is_all: bool
     """Whether a point has no other coordinates."""
-
-
-class _Part(NamedTuple):
-    """A pattern as this step sees it."""
-
-    pattern: Pattern
-    slice: Slice | None
-    """None where nothing is free: the pattern is one point."""
-    known: Observations
-    """In the whole space, with what the pattern's box may be laid around."""
-    search: Search
-
-    @property
-    def point(self) -> Array:
-        """Its only point, if nothing is free. (d,)."""
-        return np.array(self.pattern.held)
-
-    def has_new_point(self) -> bool:
-        """Whether one was neither tried nor is pending, or there are too many to tell."""
-        if self.slice is None:
-            return n_within(self.known, self.point, SAME_POINT) == 0
-        if self.slice.n_points > MAX_ENUMERATED:
-            return True
-        return not is_exhausted(self.slice, restrict(self.known, self.slice))
 
 
 def suggest_jointly(
@@ -165,44 +135,23 @@ def _suggest(
         return suggestion, np.ones(space.n_dims, dtype=bool)
     raw, known = known, impute(space, known)
     if is_flat(known.c):
-        return _drawn(_parts(space, raw, None, search, rng), rng)
+        return _drawn(parts_of(space, raw, None, search, rng), rng)
     try:
         fitted = fit(space, known, rng, device, warm_start, is_refit, options, search.n_workers)
         row = center_row(fitted, space, known)
         center = raw.center if row is None else raw.x[row]
-        parts = _parts(space, raw, center, search, rng)
+        parts = parts_of(space, raw, center, search, rng)
         if not any(part.has_new_point() for part in parts):
-            parts = _parts(space, raw, None, search, rng)
+            parts = parts_of(space, raw, None, search, rng)
         if center is not None:
             known = replace(known, center=imputed(space, center))
         return _suggest_among(fitted, space, parts, known, rng)
     except surrogate.LinAlgError as error:
-        return _drawn(_parts(space, raw, None, search, rng), rng, options, error)
-
-
-def _parts(
-    space: SearchSpace,
-    raw: Observations,
-    center: Array | None,
-    search: Search,
-    rng: np.random.Generator,
-) -> list[_Part]:
-    """The patterns that have a new point, or all if none has.
-
-    raw: points are NaN in what they lack, as the centre (d,) of all patterns is. Those next to it
-    are among them; without a centre, those next to MAX_NEAR points.
-    """
-    known = impute(space, raw)
-    points = raw.x[_best_first(known)[:MAX_POINTS]]
-    some = points[rng.permutation(len(points))[:MAX_NEAR]]
-    near = list(some) if center is None else [center]
-    patterns = patterns_of(space, conditions_of(space, raw.x), points, near, rng)
-    parts = [_part_of(space, known, center, p, search) for p in patterns if _is_open(p, known)]
-    return [part for part in parts if part.has_new_point()] or parts
+        return _drawn(parts_of(space, raw, None, search, rng), rng, options, error)
 
 
 def _drawn(
-    parts: Sequence[_Part],
+    parts: Sequence[Part],
     rng: np.random.Generator,
     options: Options | None = None,
     error: Exception | None = None,
@@ -220,7 +169,7 @@ def _drawn(
 def _suggest_among(
     fitted: Fitted,
     space: SearchSpace,
-    parts: Sequence[_Part],
+    parts: Sequence[Part],
     known: Observations,
     rng: np.random.Generator,
 ) -> tuple[Suggestion, Mask]:
@@ -246,7 +195,7 @@ def _suggest_among(
     return suggestion, np.array(part.pattern.is_active)
 
 
-def _untried_now(step: Step, parts: Sequence[_Part]) -> list[_Part]:
+def _untried_now(step: Step, parts: Sequence[Part]) -> list[Part]:
     """In some of the asks the patterns that were never tried, as of untried choices."""
     if step.center is None or step.goal != "value":
         return []
@@ -255,7 +204,7 @@ def _untried_now(step: Step, parts: Sequence[_Part]) -> list[_Part]:
     return [part for part in parts if not part.pattern.has_choices(part.known.tried).any()]
 
 
-def _best_part(fitted: Fitted, step: Step, parts: Sequence[_Part]) -> tuple[_Part, Array]:
+def _best_part(fitted: Fitted, step: Step, parts: Sequence[Part]) -> tuple[Part, Array]:
     """The best part on the draws, and its point (d,)."""
     n_parts = len(parts)
     per_dim = max(MIN_CANDIDATES, step.options.candidates_per_dim // n_parts)
@@ -268,7 +217,7 @@ def _best_part(fitted: Fitted, step: Step, parts: Sequence[_Part]) -> tuple[_Par
 
 
 def _best_candidate(
-    fitted: Fitted, step: Step, part: _Part, options: Options
+    fitted: Fitted, step: Step, part: Part, options: Options
 ) -> tuple[Box | None, Array]:
     """The part's box, and the best on the draws of so many candidates in it (d,)."""
     if part.slice is None:
@@ -282,7 +231,7 @@ def _best_candidate(
     return box, np.array(step.ranked(part.slice.lift(drawn))[0])
 
 
-def _climbed(step: Step, part: _Part, box: Box | None, x: Array) -> Array:
+def _climbed(step: Step, part: Part, box: Box | None, x: Array) -> Array:
     """A point (d,) of a part, refined in its box on the draws of the whole space. (d,)."""
     if part.slice is None or box is None or step.options.refinement == "none":
         return x
@@ -293,8 +242,8 @@ def _climbed(step: Step, part: _Part, box: Box | None, x: Array) -> Array:
 
 
 def _most_promising(
-    step: Step, parts: Sequence[_Part], known: Observations, device: torch.device
-) -> tuple[_Part, Array] | None:
+    step: Step, parts: Sequence[Part], known: Observations, device: torch.device
+) -> tuple[Part, Array] | None:
     """The point (d,) of the largest expected improvement, of other patterns than the centre's.
 
     By the model of results in different places, as in `promising_choices`. None where there is no
@@ -329,7 +278,7 @@ def _most_promising(
     return None
 
 
-def _whole_box(part: _Part) -> Box | None:
+def _whole_box(part: Part) -> Box | None:
     return None if part.slice is None else whole_cube(part.slice)
 
 
@@ -338,45 +287,3 @@ def _of_point(fitted: Fitted, step: Step, known: Observations, x: Array) -> Sugg
     probability = probability_of_feasibility(fitted.posterior, step.space, x)
     row = center_row(fitted, step.space.whole, known)
     return Suggestion(x, fitted.hyper, probability, center=row)
-
-
-def _part_of(
-    space: SearchSpace,
-    known: Observations,
-    raw_center: Array | None,
-    pattern: Pattern,
-    search: Search,
-) -> _Part:
-    """The pattern, with its best points as what may be the centre.
-
-    If it has none, the centre of all (d,), NaN where it lacks a coordinate, with what the pattern
-    holds; the box does not bound what that centre lacks.
-    """
-    if not pattern.is_free.any():
-        return _Part(pattern, None, known, search)
-    part = slice_of(space, np.array(pattern.held))
-    may_center = known.may_center & pattern.has(known.x)
-    center = None
-    if may_center.any():
-        y = np.where(may_center & ~np.isnan(known.y), known.y, -np.inf)
-        center = known.x[int(np.argmax(np.where(may_center, y, -np.inf)))]
-    elif raw_center is not None:
-        own = part.project(raw_center)
-        center = part.lift(part.project(imputed(space, raw_center)))
-        search = search._replace(unbounded=np.isnan(own))
-    return _Part(pattern, part, replace(known, center=center, may_center=may_center), search)
-
-
-def _is_open(pattern: Pattern, known: Observations) -> bool:
-    """Whether no trials speak against a pattern.
-
-    As of other choices: N_VAIN trials with its choices, all of which told nothing.
-    """
-    n_told = pattern.has_choices(known.x).sum()
-    return bool(n_told > 0 or pattern.has_choices(known.tried).sum() < N_VAIN)
-
-
-def _best_first(known: Observations) -> npt.NDArray[np.int64]:
-    """Rows in the order of their objective, feasible ones first and those without a value last."""
-    y = np.where(np.isnan(known.y), -np.inf, known.y)
-    return np.lexsort((-y, ~known.is_feasible))

@@ -151,12 +151,12 @@ def test_the_most_promising_of_several_branches_has_its_own_coordinates() -> Non
 
 
 def test_a_branch_of_failed_trials_is_not_taken() -> None:
-    """Kind C was tried twice, and told nothing: A and B are searched."""
+    """Kind C was tried twenty times, and told nothing: A and B are searched."""
     space = SearchSpace((Categorical(3), *SPACE.dimensions[1:]))
     x = two_branches(20)
     first, second, third = (k / 6 for k in (1, 3, 5))
     x[:, KIND] = np.where(x[:, KIND] == A, first, second)
-    none = np.array([[third, math.nan, math.nan, 0.4], [third, math.nan, math.nan, 0.6]])
+    none = np.array([[third, math.nan, math.nan, v] for v in np.linspace(0.0, 1.0, 20)])
     y = -np.abs(x[:, SHARED] - 0.5)
     free, failing = known_of(x, y), known_of(x, y, failed=none, tried=np.concatenate([x, none]))
     kinds = {k: ask(free, k, space).suggestion.x[KIND] for k in range(12)}
@@ -261,11 +261,11 @@ def test_a_pattern_that_was_never_feasible_is_searched_around_the_centre_of_the_
 
 
 def test_a_pattern_with_feasible_points_is_searched_around_the_best_of_them() -> None:
-    # Both are alike, and B is best far from where a point without it is imputed.
+    # A is a little better, and B is best far from where a point without it is imputed.
     x = two_branches(40)
     is_b = x[:, KIND] == B
     x[is_b, OWN_B] = np.linspace(0.8, 1.0, int(is_b.sum()))
-    y = height(x) - np.where(is_b, 0.3, 0.0)
+    y = height(x) - np.where(is_b, 0.29, 0.0)
     known = known_of(x, y)
     options = Options(promising_choice_share=0.0, elsewhere_share=0.0)
     asked = [ask(known, seed, length=0.1, options=options) for seed in range(16)]
@@ -285,3 +285,105 @@ def test_of_many_patterns_the_best_ones_are_kept() -> None:
         known = known_of(x, np.where(index == best, 3.0, 0.0) - np.abs(x[:, 2] - 0.5))
         kinds = [ask(known, seed, space).suggestion.x[0] for seed in range(4)]
         assert kinds.count((best + 0.5) / n) >= 3
+
+
+def three_kinds(n: int, share_of_third: float) -> tuple[SearchSpace, Array, list[float]]:
+    """Points of kinds A and B, and of a third one that has the shared coordinate alone."""
+    space = SearchSpace((Categorical(3), *SPACE.dimensions[1:]))
+    kinds = [k / 6 for k in (1, 3, 5)]
+    x = two_branches(n)
+    x[:, KIND] = np.where(x[:, KIND] == A, kinds[0], kinds[1])
+    n_third = round(share_of_third * n)
+    x[:n_third, KIND], x[:n_third, OWN_A : OWN_B + 1] = kinds[2], math.nan
+    return space, x, kinds
+
+
+def test_a_kind_without_anything_to_choose_is_one_point() -> None:
+    """The third of four kinds is the best; the fourth was not tried."""
+    space = SearchSpace((Categorical(4), Numeric(0.0, 1.0)))
+    x = np.full((14, 2), math.nan)
+    index = np.arange(14) % 3
+    x[:, 0], x[index < 2, 1] = (index + 0.5) / 4, np.linspace(0.0, 1.0, int((index < 2).sum()))
+    y = np.where(index == 2, 5.0, np.nan_to_num(x[:, 1]))
+    asked = [ask(known_of(x, y), seed, space) for seed in range(12)]
+    kinds = [s.suggestion.x[0] for s in asked]
+    assert (2.5 / 4) not in kinds  # it was tried, and there is no more of it
+    assert kinds.count(3.5 / 4) >= 4  # it is like the best in what it lacks
+    assert all(list(s.is_active) == [True, s.suggestion.x[0] < 0.5] for s in asked)
+
+
+def test_flat_constraints_leave_kinds_that_were_never_tried() -> None:
+    space, x, kinds = three_kinds(12, 0.0)
+    known = known_of(
+        x,
+        np.full(12, math.nan),
+        c=np.ones((12, 1)),
+        center=None,
+        may_center=np.zeros(12, dtype=bool),
+    )
+    asked = [ask(known, seed, space) for seed in range(20)]
+    assert {s.suggestion.x[KIND] for s in asked} == set(kinds)
+
+
+def test_kinds_that_were_never_tried_are_sought_while_no_value_is_known() -> None:
+    space, x, kinds = three_kinds(20, 0.0)
+    known = known_of(
+        x,
+        np.full(20, math.nan),
+        c=0.5 + 0.1 * np.random.default_rng(0).random((20, 1)),
+        center=None,
+        may_center=np.zeros(20, dtype=bool),
+    )
+    asked = [ask(known, seed, space) for seed in range(6)]
+    assert kinds[2] in {s.suggestion.x[KIND] for s in asked}
+
+
+def test_a_kind_whose_failures_have_a_coordinate_of_another_kind_is_not_taken() -> None:
+    space, x, kinds = three_kinds(20, 0.0)
+    failed = np.array([[kinds[2], v, math.nan, v] for v in np.linspace(0.05, 0.95, 20)])
+    tried = np.concatenate([x, failed])
+    known = known_of(x, -np.abs(x[:, SHARED] - 0.5), failed=failed, tried=tried)
+    taken = [ask(known, seed, space).suggestion.x[KIND] for seed in range(12)]
+    assert kinds[2] not in taken
+
+
+def test_kinds_that_were_never_tried_get_their_share() -> None:
+    space, x, kinds = three_kinds(30, 0.0)
+    known = known_of(x, height(np.column_stack([np.where(x[:, 0] < 0.3, A, B), x[:, 1:]])))
+    for share in (0.0, 1.0):
+        options = Options(untried_choice_share=share, promising_choice_share=0.0)
+        taken = [ask(known, seed, space, options=options) for seed in range(6)]
+        n_third = sum(s.suggestion.x[KIND] == kinds[2] for s in taken)
+        assert n_third == 6 if share else n_third < 3
+
+
+def test_a_coordinate_that_nothing_decides_about_is_left_out() -> None:
+    x = two_branches(20)
+    hidden = np.where(np.arange(20) % 3 == 0, 0.7, math.nan)
+    space = SearchSpace((*SPACE.dimensions, Numeric(0.0, 1.0)))
+    known = known_of(x)
+    known = changed(
+        known,
+        x=np.column_stack([x, hidden]),
+        tried=np.column_stack([x, hidden]),
+        pending=np.empty((0, 5)),
+        failed=np.empty((0, 5)),
+        center=None if known.center is None else np.append(known.center, math.nan),
+    )
+    for seed in range(4):
+        suggested = ask(known, seed, space)
+        is_a = suggested.suggestion.x[KIND] == A
+        assert list(suggested.is_active) == [True, is_a, not is_a, True, False]
+        assert not suggested.is_all and suggested.suggestion.x[4] == 0.5
+        without = ask(known_of(x), seed)
+        assert suggested.suggestion.x[:4].tolist() == without.suggestion.x.tolist()
+        assert without.is_all
+
+
+def test_hyperparameters_of_other_coordinates_are_not_used() -> None:
+    known = known_of(two_branches(16))
+    rng = np.random.default_rng(0)
+    theta = np.zeros((2, 3 + 2))
+    suggested = suggest_jointly(SPACE, known, Search(0.4, LENGTH_INIT), rng, CPU, theta, False)
+    assert suggested.suggestion.hyper is not None
+    assert suggested.suggestion.x.tolist() == ask(known).suggestion.x.tolist()

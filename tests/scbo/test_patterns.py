@@ -5,11 +5,15 @@ import math
 import numpy as np
 import pytest
 
+from optuna_snn.scbo import patterns as patterns_module
 from optuna_snn.scbo.patterns import (
+    MAX_COMPLETIONS,
+    MAX_LEVELS,
     MAX_NEW,
     MAX_SEEN,
     Pattern,
     conditions_of,
+    decided,
     impute,
     imputed,
 )
@@ -201,3 +205,52 @@ def test_points_are_imputed_in_what_they_lack_and_nowhere_else() -> None:
         assert np.array_equal(points, imputed(TREE, raw))
     assert known.center is not None and np.array_equal(known.center, filled[0])
     assert np.array_equal(known.pending, filled[2:4])
+
+
+@pytest.mark.parametrize("n_layers", [4, 12])
+def test_layers_that_each_decide_something_are_completed_in_few_ways(
+    n_layers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One change may bring eleven choices of three, each with a number: 177147 combinations."""
+    monkeypatch.setattr(patterns_module, "MAX_NEW", 10**6)
+    depth = Categorical(n_layers)
+    space = SearchSpace((depth, *(Categorical(3),) * n_layers, *(Numeric(0.0, 1.0),) * n_layers))
+    rng = np.random.default_rng(0)
+    x = np.full((60 * n_layers, space.n_dims), NAN)
+    for k, row in enumerate(x):
+        n = k % n_layers + 1
+        row[0] = (n - 0.5) / n_layers
+        row[1 : n + 1] = (rng.integers(0, 3, n) + 0.5) / 3
+        has_number = row[1 : n + 1] > 0.4
+        row[n_layers + 1 : n_layers + n + 1][has_number] = 0.5
+    near = x[0]
+    found = patterns_of(space, x[:1].repeat(2, axis=0), None)
+    assert len(found) == 1
+    conditions = conditions_of(space, x)
+    assert len(conditions.seen) == n_layers + 1
+    beside = patterns_beside(space, conditions, x[:1], [near], rng)
+    # One layer's type may change to two others, and the depth to n - 1 others.
+    assert n_layers <= len(beside) <= 3 + MAX_COMPLETIONS * (n_layers - 1)
+
+
+def test_all_values_of_many_are_looked_at_in_turn() -> None:
+    n = 3 * MAX_LEVELS
+    space = SearchSpace((Categorical(n), Numeric(0.0, 1.0)))
+    x = np.full((8, 2), 0.5)
+    x[:, 0], x[::2, 1] = [0.5 / n, 1.5 / n] * 4, NAN
+    seen = set()
+    for seed in range(60):
+        patterns = patterns_of(space, x, x[0], seed)
+        assert len(patterns) <= 2 + MAX_NEW
+        seen |= {p.held[0] for p in patterns}
+    assert len(seen) == n
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_a_search_can_choose_is_decided_through_one_another(seed: int) -> None:
+    x = points_of_tree(60, seed)
+    assert decided(conditions_of(TREE, x), x).all()
+    row = int(np.flatnonzero(~np.isnan(x[:, LEARNER]))[0])
+    x[row, [LEARNER, MOMENTUM]] = NAN  # a learner is missing where there was always one
+    found = decided(conditions_of(TREE, x), x)
+    assert np.flatnonzero(~found).tolist() == [LEARNER, MOMENTUM]
