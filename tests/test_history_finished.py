@@ -181,7 +181,7 @@ def test_another_study_of_as_many_trials_is_told_apart() -> None:
 def conditional_of(trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
     ours = reader()
     ours.read_on(Numbered(trials))
-    return ours.conditional_space(Numbered(trials)).space
+    return ours.conditional_space().space
 
 
 def study_of(*spaces: dict[str, BaseDistribution], fail: Sequence[int] = ()) -> list[FrozenTrial]:
@@ -229,7 +229,7 @@ def test_conditional_parameters_are_counted_as_trials_come() -> None:
     for n in (1, 2, 3, 3):
         numbered = Numbered(trials[:n])
         ours.read_on(numbered)
-        found.append(ours.conditional_space(numbered))
+        found.append(ours.conditional_space())
     assert found == [({}, True), ({}, False), ({"a": WHOLE}, False), ({"a": WHOLE}, False)]
 
 
@@ -243,9 +243,9 @@ def test_which_distribution_counts_does_not_depend_on_the_order_of_reading() -> 
         late[k].number = k
     ours = reader()
     ours.read_on(Numbered(late))
-    assert ours.conditional_space(Numbered(late)).space == {"a": HALF}
+    assert ours.conditional_space().space == {"a": HALF}
     ours.read_on(Numbered(trials))
-    assert ours.conditional_space(Numbered(trials)) == ({"a": WHOLE}, False)
+    assert ours.conditional_space() == ({"a": WHOLE}, False)
 
 
 def test_points_lack_what_their_trials_lack_and_are_kept() -> None:

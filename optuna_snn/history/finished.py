@@ -114,6 +114,8 @@ class FinishedTrials:
         for trial in fresh:
             if trial.state != TrialState.FAIL:
                 self._teach(trial)
+        if not self.are_alike:
+            self._count(trials)
         new = sorted((parse(t, self._sign) for t in fresh), key=_order)
         n_before = self.table.n_before(new[0])
         if n_before < len(self.table):
@@ -150,14 +152,17 @@ class FinishedTrials:
                 self.state = advance(self.state, record.outcome, self._settings)
         self.table = self.table.with_records(records)
 
-    def conditional_space(self, trials: Numbered) -> ConditionalSpace:
-        """Parameters that some have and some lack, each with its most frequent distribution."""
-        if self.are_alike:
-            return ConditionalSpace({}, True)
+    def _count(self, trials: Numbered) -> None:
+        """Count parameters by distribution, once they differ from trial to trial."""
         for number in self._taught[self._n_counted :]:
             for name, distribution in trials[number].distributions.items():
                 self._counts.setdefault(name, _Counted()).add(distribution, number)
         self._n_counted = len(self._taught)
+
+    def conditional_space(self) -> ConditionalSpace:
+        """Parameters that some have and some lack, each with its most frequent distribution."""
+        if self.are_alike:
+            return ConditionalSpace({}, True)
         shared = self.space or {}
         counts = {n: c for n, c in sorted(self._counts.items()) if n not in shared}
         space = {n: d for n, c in counts.items() if (d := c.most_frequent()) is not None}

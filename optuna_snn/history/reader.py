@@ -85,10 +85,13 @@ class History:
     def conditional_space(self, study: Study) -> ConditionalSpace:
         """Parameters that some finished trials (COMPLETE or PRUNED) have, and some lack.
 
-        Of those that trials have with several distributions, the most frequent one.
+        Of those that trials have with several distributions, the most frequent one. As of the last
+        read, if there was one.
         """
-        trials = Numbered(read_trials(study))
-        return self._finished(study, trials).conditional_space(trials)
+        finished = self._caches.get(study._storage, {}).get(study._study_id)
+        if finished is None:
+            finished = self._finished(study, Numbered(read_trials(study)))
+        return finished.conditional_space()
 
     def branch_space(
         self, study: Study, name: str, distribution: BaseDistribution

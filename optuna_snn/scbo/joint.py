@@ -92,13 +92,13 @@ def suggest_jointly(
     are left out: the suggested point lacks them, and has IMPUTED there as in those of other
     patterns. If no other coordinate is conditional, this is `suggest`.
     """
-    kept = decided(conditions_of(space, known.x), known.tried)
+    shared = ~np.isnan(np.concatenate([known.x, known.tried])).any(axis=0)
+    kept = decided(conditions_of(space, known.x), np.asarray(shared))
     part = SearchSpace(tuple(d for d, k in zip(space.dimensions, kept, strict=True) if k))
     if warm_start is not None and warm_start.shape[1] != part.n_dims + 2:
         warm_start, is_refit = None, True
-    suggestion, is_active = _suggest(
-        part, known.columns(kept), search, rng, device, warm_start, is_refit, options
-    )
+    own = known if kept.all() else known.columns(kept)
+    suggestion, is_active = _suggest(part, own, search, rng, device, warm_start, is_refit, options)
     x = imputed(space, np.full(space.n_dims, np.nan))
     x[kept] = suggestion.x
     whole = np.zeros(space.n_dims, dtype=bool)
@@ -117,7 +117,7 @@ def _suggest(
     options: Options,
 ) -> tuple[Suggestion, Mask]:
     """The same of a space without coordinates that nothing decides about."""
-    if not np.isnan(known.tried).any():
+    if not (np.isnan(known.x).any() or np.isnan(known.tried).any()):
         length, length_init, n_workers, is_failing, _ = search
         suggestion = suggest(
             space,

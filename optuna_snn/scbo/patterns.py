@@ -105,7 +105,7 @@ def conditions_of(space: SearchSpace, x: Array) -> Conditions:
     by: dict[int, int] = {}
     values: dict[int, frozenset[float]] = {}
     seen: dict[int, frozenset[float]] = {}
-    for q in np.flatnonzero(space.is_discrete).tolist():
+    for q in np.flatnonzero(space.is_discrete).tolist() if len(conditional) else []:
         rows = is_active[:, q]
         levels, level = np.unique(x[rows, q], return_inverse=True)
         if rows.sum() < REPEATS * len(levels):
@@ -124,13 +124,13 @@ def conditions_of(space: SearchSpace, x: Array) -> Conditions:
     return Conditions(by, values, {q: seen[q] for q in set(by.values())})
 
 
-def decided(conditions: Conditions, x: Array) -> Mask:
-    """The coordinates that all points (n, d) have (not NaN), and those that these decide about.
+def decided(conditions: Conditions, shared: Mask) -> Mask:
+    """The coordinates that all points have, shared (d,), and those that these decide about.
 
     Directly, or through one another. Whether a point has one of the rest, a search cannot choose.
     (d,).
     """
-    found: Mask = np.asarray(~np.isnan(x).any(axis=0))
+    found = shared.copy()
     for _ in conditions.by:
         for r, q in conditions.by.items():
             found[r] |= found[q]

@@ -249,8 +249,9 @@ def test_all_values_of_many_are_looked_at_in_turn() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_what_a_search_can_choose_is_decided_through_one_another(seed: int) -> None:
     x = points_of_tree(60, seed)
-    assert decided(conditions_of(TREE, x), x).all()
+    shared = ~np.isnan(x).any(axis=0)
+    assert decided(conditions_of(TREE, x), shared).all()
     row = int(np.flatnonzero(~np.isnan(x[:, LEARNER]))[0])
     x[row, [LEARNER, MOMENTUM]] = NAN  # a learner is missing where there was always one
-    found = decided(conditions_of(TREE, x), x)
+    found = decided(conditions_of(TREE, x), shared)
     assert np.flatnonzero(~found).tolist() == [LEARNER, MOMENTUM]
