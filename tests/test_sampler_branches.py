@@ -243,6 +243,22 @@ def test_one_name_may_have_a_range_in_each_branch() -> None:
     assert study.best_value < 0.05
 
 
+@pytest.mark.parametrize(
+    "options", [{"group": False}, {"independent_sampler": optuna.samplers.RandomSampler(seed=0)}]
+)
+def test_independent_draws_do_not_exhaust_what_all_share(
+    options: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two branches that share nothing but the choice between them."""
+
+    def apart(trial: Trial) -> float:
+        return trial.suggest_float(trial.suggest_categorical("kind", ["a", "b"]) + "0", 0, 1)
+
+    with caplog.at_level(logging.WARNING, "optuna_snn"):
+        optimised(apart, 10, n_startup_trials=4, warn_independent_sampling=False, **options)
+    assert not caplog.records
+
+
 def test_all_combinations_of_discrete_branches_are_tried_before_it_is_said(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

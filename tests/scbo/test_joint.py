@@ -312,6 +312,18 @@ def test_a_kind_without_anything_to_choose_is_one_point() -> None:
     assert all(list(s.is_active) == [True, s.suggestion.x[0] < 0.5] for s in asked)
 
 
+def test_once_all_points_of_all_kinds_were_tried_it_is_said() -> None:
+    """Kind A has a choice of two, kind B is one point."""
+    space = SearchSpace((Categorical(2), Categorical(2)))
+    x = np.array([[A, A], [A, B], [B, math.nan]] * 2)
+    for best in range(3):
+        known = known_of(x, np.tile(np.arange(3) == best, 2) * 1.0)
+        assert all(ask(known, seed, space).suggestion.is_repeat for seed in range(3))
+        assert not ask(
+            left, best, SearchSpace((Categorical(3), Categorical(2)))
+        ).suggestion.is_repeat
+
+
 def test_flat_constraints_leave_kinds_that_were_never_tried() -> None:
     space, x, kinds = three_kinds(12, 0.0)
     known = known_of(

@@ -255,3 +255,14 @@ def test_what_a_search_can_choose_is_decided_through_one_another(seed: int) -> N
     x[row, [LEARNER, MOMENTUM]] = NAN  # a learner is missing where there was always one
     found = decided(conditions_of(TREE, x), shared)
     assert np.flatnonzero(~found).tolist() == [LEARNER, MOMENTUM]
+
+
+def test_one_coordinate_of_many_values_does_not_hide_the_others() -> None:
+    space = SearchSpace((*(Categorical(MAX_LEVELS),) * 2, *(Numeric(0.0, 1.0),) * 2))
+    values = (np.arange(2) + 0.5) / MAX_LEVELS
+    x = np.array([[p, q, *(0.5 if v == values[0] else NAN for v in (p, q))]
+                  for p in values for q in values] * 2)  # fmt: skip
+    patterns = patterns_of(space, x, x[0])
+    assert len(patterns) == 4 + MAX_NEW
+    changed = np.array([p.held[:2] for p in patterns[4:]]) != x[0, :2]
+    assert changed.sum(axis=0).min() >= MAX_NEW // 4
