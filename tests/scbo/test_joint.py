@@ -319,9 +319,6 @@ def test_once_all_points_of_all_kinds_were_tried_it_is_said() -> None:
     for best in range(3):
         known = known_of(x, np.tile(np.arange(3) == best, 2) * 1.0)
         assert all(ask(known, seed, space).suggestion.is_repeat for seed in range(3))
-        assert not ask(
-            left, best, SearchSpace((Categorical(3), Categorical(2)))
-        ).suggestion.is_repeat
 
 
 def test_flat_constraints_leave_kinds_that_were_never_tried() -> None:
