@@ -40,6 +40,8 @@ Where most of a space is infeasible, every further trial of the design is most l
 TRIALS_PER_REFIT = 50
 """Hyperparameters are fitted again once more than n / TRIALS_PER_REFIT trials are new, of n: at
 each of the first fifty, then at every second, and so on."""
+MANY_TRIALS = 12
+"""Trials with a conditional parameter by which it should have been in a model."""
 MAX_CHOICES = 5
 """Points that an ask chooses in turn where others took each one of a discrete space meanwhile."""
 
@@ -102,7 +104,8 @@ class SCBOSampler(BaseSampler):
             which learns from them what decides about what. Otherwise they are drawn uniformly, as
             are those that no finished trial has.
         warn_independent_sampling:
-            Whether to warn, once per parameter, when a parameter is sampled independently.
+            Whether to warn, once per parameter, when a parameter is sampled independently and no
+            model will see it.
         constraints_func:
             Constraints computed from a finished trial, as other samplers take it. They are
             stored as the constraints "0", "1", ... Prefer ``trial.set_constraint``.
@@ -291,10 +294,8 @@ class SCBOSampler(BaseSampler):
             params = self._choose_in_branch(study, trial, param_name, param_distribution)
             if params is not None:
                 return params[param_name]
-        is_new = self._warns_independent and not self._notices.has_named(param_name)
-        if is_new and self._is_left_out(study, param_name, param_distribution):
-            may_group = self._group and self._independent_sampler is None
-            self._notices.independent(trial.number, param_name, may_group)
+        if self._warns_independent and not self._notices.has_named(param_name):
+            self._warn_if_left_out(study, trial, param_name, param_distribution)
         if self._independent_sampler is not None:
             return self._independent_sampler.sample_independent(
                 study, trial, param_name, param_distribution
@@ -303,10 +304,20 @@ class SCBOSampler(BaseSampler):
         x = self._rng(trial, history.digest(param_name)).random((1, 1))
         return history.to_params(x[0], {param_name: param_distribution}, space)[param_name]
 
-    def _is_left_out(self, study: Study, name: str, distribution: BaseDistribution) -> bool:
-        """Whether the model will not see the parameter; in the first trials there is none yet."""
+    def _warn_if_left_out(
+        self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
+    ) -> None:
+        """Warn of a parameter that the model will not see.
+
+        In the first trials there is none yet; and a conditional parameter is seen in time, unless
+        it is another one each time.
+        """
+        may_group = self._group and self._independent_sampler is None
+        n_least = MANY_TRIALS if may_group else 0
         with self._lock:
-            return self._history.leaves_out(study, name, distribution)
+            is_left_out = self._history.leaves_out(study, name, distribution, n_least)
+        if is_left_out:
+            self._notices.independent(trial.number, name, may_group)
 
     def _choose_in_branch(
         self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution

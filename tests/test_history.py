@@ -262,3 +262,6 @@ def test_a_parameter_is_left_out_where_the_finished_trials_do_not_share_it() -> 
     assert not reader.leaves_out(study, "x", unit)
     assert reader.leaves_out(study, "x", wider)
     assert reader.leaves_out(study, "sometimes", unit)
+    assert reader.leaves_out(study, "sometimes", wider, n_least=1)
+    assert not reader.leaves_out(study, "sometimes", unit, n_least=2)
+    assert not reader.leaves_out(study, "new", unit, n_least=1)

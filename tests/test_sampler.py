@@ -173,7 +173,7 @@ def test_independent_sampling_is_said_once_for_each_parameter(
         x = trial.suggest_float("x", 0, 1)
         return x + (trial.suggest_float("sometimes", 0, 1) if trial.number % 2 else 0.0)
 
-    sampler = SCBOSampler(seed=0, warn_independent_sampling=warns)
+    sampler = SCBOSampler(seed=0, group=False, warn_independent_sampling=warns)
     with caplog.at_level(logging.WARNING, "optuna_snn"):
         optuna.create_study(sampler=sampler).optimize(objective, n_trials=6)
     said = [r.getMessage() for r in caplog.records if "sampled independently" in r.getMessage()]

@@ -394,14 +394,19 @@ def test_threads_choose_in_branches_at_once() -> None:
     assert all(set(p) == {"kind", "x", f"{p['kind']}0", f"{p['kind']}1"} for p in params_of(study))
 
 
-def test_only_what_is_drawn_independently_is_said_to_be(caplog: pytest.LogCaptureFixture) -> None:
-    study = study_of_a(8, warn_independent_sampling=True)
-    trial = ask_a(study)
+def test_only_what_no_model_will_see_is_said_to_be_drawn_independently(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Conditional parameters are seen in time; one whose range is another each time is not."""
+
+    def moving(trial: Trial) -> float:
+        v = trial.suggest_float("moving", 0, 1 + trial.number)
+        return v + objective(trial)
+
     with caplog.at_level(logging.WARNING, "optuna_snn"):
-        for name in ("a0", "a1", "unknown"):
-            trial.suggest_float(name, 0, 1)
+        optimised(moving, 16)
     said = [r.getMessage() for r in caplog.records if "sampled independently" in r.getMessage()]
-    assert len(said) == 1 and "'unknown'" in said[0]
+    assert len(said) == 1 and "'moving' in trial 12 " in said[0]
 
 
 @pytest.mark.parametrize(

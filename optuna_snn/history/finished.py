@@ -159,6 +159,10 @@ class FinishedTrials:
                 self._counts.setdefault(name, _Counted()).add(distribution, number)
         self._n_counted = len(self._taught)
 
+    def n_with(self, name: str) -> int:
+        """How many have this parameter, if they are not all alike."""
+        return self._counts[name].n_trials if name in self._counts else 0
+
     def conditional_space(self) -> ConditionalSpace:
         """Parameters that some have and some lack, each with its most frequent distribution."""
         if self.are_alike:
@@ -205,6 +209,11 @@ class _Counted:
     def is_one(self) -> bool:
         """Whether there is one distribution."""
         return len(self._found) == 1
+
+    @property
+    def n_trials(self) -> int:
+        """How often it was seen."""
+        return sum(n for n, _, _ in self._found.values())
 
     def add(self, distribution: BaseDistribution, number: int) -> None:
         """Count that of the trial of this number."""

@@ -107,10 +107,16 @@ class History:
                 space = intersection(space, trial.distributions)
         return dict(sorted((space or {}).items()))
 
-    def leaves_out(self, study: Study, name: str, distribution: BaseDistribution) -> bool:
-        """Whether the space that the finished trials share is known, and lacks this parameter."""
-        space = self._finished(study, Numbered(read_trials(study))).space
-        return space is not None and space.get(name) != distribution
+    def leaves_out(
+        self, study: Study, name: str, distribution: BaseDistribution, n_least: int = 0
+    ) -> bool:
+        """Whether the space that the finished trials share is known, and lacks this parameter.
+
+        n_least: finished trials that have one of this name, whatever its distribution.
+        """
+        finished = self._finished(study, Numbered(read_trials(study)))
+        is_shared = finished.space is None or finished.space.get(name) == distribution
+        return not is_shared and finished.n_with(name) >= n_least
 
     def read(
         self,
