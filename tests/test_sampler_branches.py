@@ -185,6 +185,7 @@ def joint_study(n_trials: int = 16, **options: Any) -> optuna.Study:
     return study
 
 
+@pytest.mark.slow
 def test_branches_and_their_parameters_are_chosen_together(steps: list[branches.Branch]) -> None:
     study = joint_study(30)
     assert not steps  # none was chosen in turn, once both branches were known
@@ -193,6 +194,7 @@ def test_branches_and_their_parameters_are_chosen_together(steps: list[branches.
         assert set(params) == {"kind", "x", f"{params['kind']}0", f"{params['kind']}1"}
 
 
+@pytest.mark.slow
 def test_a_worker_that_knows_nothing_goes_on_from_what_is_stored() -> None:
     whole, study = joint_study(20), joint_study(10)
     for _ in range(10):
@@ -231,6 +233,7 @@ def test_a_trial_that_goes_another_way_than_was_chosen_is_completed() -> None:
     assert study.best_value < 0.05
 
 
+@pytest.mark.slow
 def test_one_name_may_have_a_range_in_each_branch() -> None:
     def scaled(trial: Trial) -> float:
         high = {"a": 1.0, "b": 9.0, "c": 4.0}[trial.suggest_categorical("kind", ["a", "b", "c"])]
@@ -259,6 +262,7 @@ def test_independent_draws_do_not_exhaust_what_all_share(
     assert not caplog.records
 
 
+@pytest.mark.slow
 def test_all_combinations_of_discrete_branches_are_tried_before_it_is_said(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -297,6 +301,7 @@ def test_once_all_is_tried_an_ask_chooses_once(monkeypatch: pytest.MonkeyPatch) 
     assert len(n_choices) == 3
 
 
+@pytest.mark.slow
 def test_a_parameter_that_came_later_is_chosen_as_in_a_branch(
     steps: list[branches.Branch],
 ) -> None:

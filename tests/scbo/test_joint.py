@@ -273,6 +273,7 @@ def test_a_pattern_with_feasible_points_is_searched_around_the_best_of_them() ->
     assert of_b and all(s.side is not None and s.x[OWN_B] >= 0.7 for s in of_b)
 
 
+@pytest.mark.slow
 def test_of_many_patterns_the_best_ones_are_kept() -> None:
     """Sixty kinds, of which every third has a coordinate more; one is the best by far."""
     n = 60
