@@ -71,13 +71,12 @@ class FinishedTrials:
         """The last by number that has hyperparameters stored beside it."""
         self._settings, self._sign = settings, sign
         self._end = 0
-        self._taught: list[int] = []
-        """Numbers of those that are not failed, as they were read."""
         self.are_alike = True
-        """Whether these all have the same parameters."""
-        self._n_counted = 0
+        """Whether those that are not failed all have the same parameters."""
         self._counts: dict[str, _Counted] = {}
-        """Of the first _n_counted of these, how often they have which parameter."""
+        """How often these have which parameter, but those that are not counted yet."""
+        self._uncounted: list[int] = []
+        """Numbers of the latter: all of them while they are alike."""
         self._states: list[State] = []
         """Before the first row, and each ROWS_PER_STATE rows later."""
 
@@ -133,7 +132,7 @@ class FinishedTrials:
             len(self.space if before is None else before),
         }
         self.are_alike &= len(sizes) == 1
-        self._taught.append(trial.number)
+        self._uncounted.append(trial.number)
 
     def _take_back(self, n_rows: int) -> list[int]:
         """Go back to at most n_rows. Returns the numbers of the trials that this drops."""
@@ -154,10 +153,10 @@ class FinishedTrials:
 
     def _count(self, trials: Numbered) -> None:
         """Count parameters by distribution, once they differ from trial to trial."""
-        for number in self._taught[self._n_counted :]:
+        for number in self._uncounted:
             for name, distribution in trials[number].distributions.items():
                 self._counts.setdefault(name, _Counted()).add(distribution, number)
-        self._n_counted = len(self._taught)
+        self._uncounted = []
 
     def n_with(self, name: str) -> int:
         """How many have this parameter, if they are not all alike."""

@@ -92,8 +92,7 @@ def suggest_jointly(
     are left out: the suggested point lacks them, and has IMPUTED there as in those of other
     patterns. If no other coordinate is conditional, this is `suggest`.
     """
-    shared = ~np.isnan(np.concatenate([known.x, known.tried])).any(axis=0)
-    kept = decided(conditions_of(space, known.x), np.asarray(shared))
+    kept = decided(conditions_of(space, known.x), ~known.lacked)
     part = SearchSpace(tuple(d for d, k in zip(space.dimensions, kept, strict=True) if k))
     if warm_start is not None and warm_start.shape[1] != part.n_dims + 2:
         warm_start, is_refit = None, True
@@ -117,7 +116,7 @@ def _suggest(
     options: Options,
 ) -> tuple[Suggestion, Mask]:
     """The same of a space without coordinates that nothing decides about."""
-    if not (np.isnan(known.x).any() or np.isnan(known.tried).any()):
+    if not known.lacked.any():
         length, length_init, n_workers, is_failing, _ = search
         suggestion = suggest(
             space,

@@ -40,6 +40,11 @@ class Observations:
         """Which rows have all constraints, and these hold. (n,)."""
         return np.asarray((self.c <= 0.0).all(axis=1))
 
+    @property
+    def lacked(self) -> npt.NDArray[np.bool_]:
+        """Which coordinates some of the points do not have: NaN, in a conditional space. (d,)."""
+        return np.asarray(np.isnan(self.x).any(axis=0) | np.isnan(self.tried).any(axis=0))
+
     def rows(self, kept: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Observations:
         """The same with some of the rows, by mask or index."""
         return replace(

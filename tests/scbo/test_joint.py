@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from optuna_snn.scbo import surrogate
 from optuna_snn.scbo.joint import JointSuggestion, suggest_jointly
@@ -235,7 +234,7 @@ def test_hyperparameters_are_of_the_whole_space_and_may_be_handed_on() -> None:
         known,
         Search(0.4, LENGTH_INIT),
         rng,
-        torch.device("cpu"),
+        CPU,
         first.suggestion.hyper,
         False,
     )
