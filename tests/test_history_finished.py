@@ -237,7 +237,6 @@ def test_which_distribution_counts_does_not_depend_on_the_order_of_reading() -> 
     spaces = [{"a": WHOLE}, {"a": HALF}, {"a": WHOLE}, {"a": HALF}, {"a": WIDE}]
     trials = study_of(*spaces)
     late = list(trials)
-    late[0] = late[2] = optuna.create_trial(state=TrialState.RUNNING)
     for k in (0, 2):
         late[k] = optuna.create_trial(state=TrialState.RUNNING)
         late[k].number = k
