@@ -66,19 +66,18 @@ def choose(
         return None
     import torch
 
-    from optuna_snn.scbo.suggest import suggest
+    from optuna_snn.scbo.models import FitStart
+    from optuna_snn.scbo.suggest import Search, suggest
 
     with one_thread_on_cpu():
         suggestion = suggest(
             space,
             known,
-            snapshot.state.region.length,
-            length_init,
+            Search(snapshot.state.region.length, length_init, snapshot.n_running),
             rng,
-            torch.device(device),
-            options=options,
+            FitStart(torch.device(device)),
+            options,
             held=history.to_held(branch.held, branch.distributions, space),
-            n_workers=snapshot.n_running,
         )
     params = history.to_params(space.rounded(suggestion.x), branch.distributions, space)
     return {name: value for name, value in params.items() if name not in branch.held}

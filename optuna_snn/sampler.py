@@ -416,6 +416,7 @@ class SCBOSampler(BaseSampler):
         import torch
 
         from optuna_snn.scbo.joint import suggest_jointly
+        from optuna_snn.scbo.models import FitStart
         from optuna_snn.scbo.suggest import Search
 
         distributions, conditional, _ = asked
@@ -426,6 +427,7 @@ class SCBOSampler(BaseSampler):
         is_warm = stored is not None and stored["signature"] == signature
         warm = np.array(stored["theta"]) if stored is not None and is_warm else None
         n_since = len(known.x) - (stored["n_trials"] if stored is not None and is_warm else 0)
+        is_refit = warm is None or n_since > len(known.x) / TRIALS_PER_REFIT
         region = snapshot.state.region
         tolerated = self._settings.tolerated_failures(len(asked.shared), snapshot.n_running)
         search = Search(
@@ -439,10 +441,8 @@ class SCBOSampler(BaseSampler):
             known,
             search,
             self._rng(trial),
-            torch.device(self._device),
-            warm,
-            is_refit=warm is None or n_since > len(known.x) / TRIALS_PER_REFIT,
-            options=self._options,
+            FitStart(torch.device(self._device), warm, is_refit),
+            self._options,
         )
         suggestion, is_active, is_all = suggested
         is_all &= asked.is_all

@@ -14,7 +14,7 @@ from optuna_snn import SCBOSampler, history
 from optuna_snn.history import SamplerTag, read_state, read_tag
 from optuna_snn.scbo.candidates import sobol
 from optuna_snn.scbo.options import Options
-from optuna_snn.scbo.suggest import Suggestion, suggest
+from optuna_snn.scbo.suggest import Search, Suggestion, suggest
 from tests.helpers import bowl, params_of
 
 BAD_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
@@ -270,10 +270,10 @@ def test_a_box_is_failing_once_two_fifths_of_its_tolerated_failures_came_in_a_ro
 ) -> None:
     said: list[tuple[int, bool]] = []
 
-    def noted(*args: Any, is_failing: bool, **more: Any) -> Suggestion:
+    def noted(space: Any, known: Any, search: Search, *more: Any) -> Suggestion:
         region = read_state(study, study.sampler._settings).region  # type: ignore[attr-defined]
-        said.append((region.n_failures, is_failing))
-        return suggest(*args, is_failing=is_failing, **more)
+        said.append((region.n_failures, search.is_failing))
+        return suggest(space, known, search, *more)
 
     monkeypatch.setattr("optuna_snn.scbo.joint.suggest", noted)
     study = optuna.create_study(

@@ -155,7 +155,7 @@ def test_a_step_in_a_branch_knows_how_many_trials_run(monkeypatch: pytest.Monkey
 
     def recorded(*arguments: Any, **options: Any) -> Any:
         if "held" in options:  # not the step of the parameters that all share
-            n_workers.append(options["n_workers"])
+            n_workers.append(arguments[2].n_workers)
         return suggest(*arguments, **options)
 
     monkeypatch.setattr("optuna_snn.scbo.suggest.suggest", recorded)

@@ -18,7 +18,7 @@ import torch
 
 from optuna_snn.scbo import surrogate
 from optuna_snn.scbo.candidates import make_box, neighbours
-from optuna_snn.scbo.models import fit_models, local_rows, log_expected_improvement
+from optuna_snn.scbo.models import FitStart, fit_models, local_rows, log_expected_improvement
 from optuna_snn.scbo.novelty import untried_choices
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.paths import draw_path
@@ -116,7 +116,7 @@ def model_of_distinct(
     """
     distinct = distinct_results(step.space.whole, known)
     options = replace(step.options, max_local_points=len(distinct.x), max_valued_points=None)
-    return fit_models(step.space.whole, distinct, device, None, True, options), distinct
+    return fit_models(step.space.whole, distinct, FitStart(device), options), distinct
 
 
 def has_little_to_gain(step: Step, known: Observations, best: Array) -> bool:

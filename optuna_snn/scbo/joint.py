@@ -23,6 +23,7 @@ from optuna_snn.scbo import surrogate
 from optuna_snn.scbo.candidates import Box, whole_cube
 from optuna_snn.scbo.choices import N_RANDOM, model_of_distinct, turns_away
 from optuna_snn.scbo.models import (
+    FitStart,
     coordinates_to_move,
     log_expected_improvement,
     probability_of_feasibility,
@@ -81,9 +82,7 @@ def suggest_jointly(
     known: Observations,
     search: Search,
     rng: np.random.Generator,
-    device: torch.device,
-    warm_start: Array | None = None,
-    is_refit: bool = True,
+    start: FitStart,
     options: Options = DEFAULT,
 ) -> JointSuggestion:
     """The next point of a space that may be conditional; never raises for numerical reasons.
@@ -94,10 +93,10 @@ def suggest_jointly(
     """
     kept = decided(conditions_of(space, known.x), ~known.lacked)
     part = SearchSpace(tuple(d for d, k in zip(space.dimensions, kept, strict=True) if k))
-    if warm_start is not None and warm_start.shape[1] != part.n_dims + 2:
-        warm_start, is_refit = None, True
+    if start.theta is not None and start.theta.shape[1] != part.n_dims + 2:
+        start = FitStart(start.device)
     own = known if kept.all() else known.columns(kept)
-    suggestion, is_active = _suggest(part, own, search, rng, device, warm_start, is_refit, options)
+    suggestion, is_active = _suggest(part, own, search, rng, start, options)
     x = imputed(space, np.full(space.n_dims, np.nan))
     x[kept] = suggestion.x
     whole = np.zeros(space.n_dims, dtype=bool)
@@ -110,33 +109,18 @@ def _suggest(
     known: Observations,
     search: Search,
     rng: np.random.Generator,
-    device: torch.device,
-    warm_start: Array | None,
-    is_refit: bool,
+    start: FitStart,
     options: Options,
 ) -> tuple[Suggestion, Mask]:
     """The same of a space without coordinates that nothing decides about."""
     if not known.lacked.any():
-        length, length_init, n_workers, is_failing, _ = search
-        suggestion = suggest(
-            space,
-            known,
-            length,
-            length_init,
-            rng,
-            device,
-            warm_start,
-            is_refit,
-            options,
-            n_workers=n_workers,
-            is_failing=is_failing,
-        )
+        suggestion = suggest(space, known, search, rng, start, options)
         return suggestion, np.ones(space.n_dims, dtype=bool)
     raw, known = known, impute(space, known)
     if is_flat(known.c):
         return _drawn(parts_of(space, raw, None, search, rng), rng)
     try:
-        fitted = fit(space, known, rng, device, warm_start, is_refit, options, search.n_workers)
+        fitted = fit(space, known, search.n_workers, rng, start, options)
         row = center_row(fitted, space, known)
         center = raw.center if row is None else raw.x[row]
         parts = parts_of(space, raw, center, search, rng)

@@ -59,12 +59,20 @@ class Moves(NamedTuple):
     """Whether half of the candidates differ in fewer, down to one."""
 
 
+class FitStart(NamedTuple):
+    """What the fit of the models starts from, and where it is computed."""
+
+    device: torch.device
+    theta: Array | None = None
+    """Hyperparameters, one row per output; None fits from the default ones."""
+    is_refit: bool = True
+    """Whether given hyperparameters are fitted, or used as they are."""
+
+
 def fit_models(
     space: SearchSpace,
     known: Observations,
-    device: torch.device,
-    warm_start: npt.NDArray[np.float64] | None,
-    is_refit: bool,
+    start: FitStart,
     options: Options,
 ) -> surrogate.Posterior:
     """Gaussian processes of the transformed objective and constraints, nearest points only.
@@ -84,15 +92,15 @@ def fit_models(
         warped_error = warped_sd(c, known.c_sd[local], options.is_scaled, is_gap_scaled)
         error_sd = np.concatenate([np.zeros((len(y), 1)), warped_error], axis=1)
     data = surrogate.make_data(
-        features, outputs, space.feature_dims, space.n_dims, device, noise_floor, error_sd
+        features, outputs, space.feature_dims, space.n_dims, start.device, noise_floor, error_sd
     )
     fitted = surrogate.first_rows(data, MAX_FITTED_POINTS)
     has_prior = options.prior == "dimension-scaled"
-    if warm_start is None:
+    if start.theta is None:
         hyper = fitting.fit(fitted, None, COLD_ITERATIONS, has_prior)
     else:
-        hyper = surrogate.Hyperparameters.unpack(warm_start, device)
-        if is_refit:
+        hyper = surrogate.Hyperparameters.unpack(start.theta, start.device)
+        if start.is_refit:
             hyper = fitting.fit(fitted, hyper, WARM_ITERATIONS, has_prior)
     return surrogate.condition(data, hyper)
 

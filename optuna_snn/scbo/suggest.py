@@ -46,12 +46,12 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from optuna_snn.scbo import surrogate
 from optuna_snn.scbo.candidates import Box, make_box, whole_cube
 from optuna_snn.scbo.choices import other_choices, promising_choices, untried_now
 from optuna_snn.scbo.models import (
+    FitStart,
     Moves,
     choose_center,
     coordinates_to_move,
@@ -133,32 +133,24 @@ class Fitted(NamedTuple):
 def suggest(
     space: SearchSpace,
     known: Observations,
-    length: float,
-    length_init: float,
+    search: Search,
     rng: np.random.Generator,
-    device: torch.device,
-    warm_start: Array | None = None,
-    is_refit: bool = True,
+    start: FitStart,
     options: Options = DEFAULT,
     held: Array | None = None,
-    n_workers: int = 1,
-    is_failing: bool = False,
 ) -> Suggestion:
     """The next point of the search; never raises for numerical reasons.
 
     held: (d,) coordinates that the point has to have, snapped, and NaN where it is free.
-    n_workers: trials running at once, this one included.
-    is_failing: whether several results of the box in a row were no better.
 
     If no model can be fitted the point is the first candidate, and this is logged.
     """
-    search = Search(length, length_init, n_workers, is_failing)
     part = slice_of(space, held)
     known = centred(known, part)
     if is_flat(known.c):
         return draw_anywhere(part, known, rng)
     try:
-        fitted = fit(space, known, rng, device, warm_start, is_refit, options, n_workers)
+        fitted = fit(space, known, search.n_workers, rng, start, options)
         return suggest_within(fitted, part, known, search, rng)
     except surrogate.LinAlgError as error:
         return draw_in_box(part, known, search, rng, options, error)
@@ -167,12 +159,10 @@ def suggest(
 def fit(
     space: SearchSpace,
     known: Observations,
-    rng: np.random.Generator,
-    device: torch.device,
-    warm_start: Array | None,
-    is_refit: bool,
-    options: Options,
     n_workers: int,
+    rng: np.random.Generator,
+    start: FitStart,
+    options: Options,
 ) -> Fitted:
     """The models of an ask, arguments as of `suggest`.
 
@@ -180,8 +170,8 @@ def fit(
     """
     has_no_value = is_seeking(known)
     options = options.for_workers(n_workers, has_no_value, rng)
-    posterior = fit_models(space, known, device, warm_start, is_refit, options)
-    hyper = posterior.hyper.pack() if is_refit else None
+    posterior = fit_models(space, known, start, options)
+    hyper = posterior.hyper.pack() if start.is_refit else None
     return Fitted(posterior, hyper, "feasibility" if has_no_value else "value", options)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from optuna_snn.scbo import fitting, surrogate
 from optuna_snn.scbo.candidates import Box, make_box, whole_cube
-from optuna_snn.scbo.models import fit_models, relative_sides
+from optuna_snn.scbo.models import FitStart, fit_models, relative_sides
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, Options
 from optuna_snn.scbo.paths import Path, draw_path
@@ -21,6 +21,7 @@ from optuna_snn.scbo.thompson import Draws
 from tests.helpers import MIXED, cube
 
 CPU = torch.device("cpu")
+START = FitStart(CPU)
 LENGTH_INIT = 0.8
 DISCRETE = SearchSpace((Numeric(0, 9, step=1.0), Categorical(4), Numeric(1, 50, True, 1.0)))
 SPACES = {"continuous": cube(3), "mixed": MIXED, "discrete": DISCRETE, "one dimension": cube(1)}
@@ -95,7 +96,7 @@ def box_of(
         return whole_cube(space)
     sides = None
     if options.box == "lengthscales":
-        sides = relative_sides(fit_models(space, known, CPU, None, True, options))
+        sides = relative_sides(fit_models(space, known, START, options))
     center = known.center if own.center is None else known.x[own.center]
     assert center is not None and own.side is not None and length <= own.side <= LENGTH_INIT
     return make_box(space, center, own.side, LENGTH_INIT, sides)

@@ -23,9 +23,9 @@ from optuna_snn.scbo.paths import draw_path
 from optuna_snn.scbo.slices import slice_of
 from optuna_snn.scbo.space import Array, Categorical, Numeric, SearchSpace
 from optuna_snn.scbo.step import Step
-from optuna_snn.scbo.suggest import suggest
+from optuna_snn.scbo.suggest import Search, suggest
 from tests.helpers import cube
-from tests.scbo.helpers import CPU, LENGTH_INIT, changed, observations
+from tests.scbo.helpers import CPU, LENGTH_INIT, START, changed, observations
 
 N_CHOICES = 4
 SPACE = SearchSpace((Numeric(0.0, 1.0), Categorical(N_CHOICES), Numeric(0.0, 1.0)))
@@ -67,7 +67,7 @@ def step_of(
     space: SearchSpace = SPACE,
     held: Array | None = None,
 ) -> Step:
-    posterior = fit_models(space, known, CPU, None, True, options)
+    posterior = fit_models(space, known, START, options)
     part, rng = slice_of(space, held), np.random.default_rng(seed)
     path = draw_path(posterior, rng, options.n_draws)
     return Step(path, part, part.project(center_of(known)), "value", rng, options)
@@ -232,7 +232,7 @@ def test_a_share_of_the_asks_turns_to_other_choices_where_the_box_is_polished(
     n_turned = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        x = suggest(SPACE, known, 0.1, LENGTH_INIT, rng, CPU, options=options).x
+        x = suggest(SPACE, known, Search(0.1, LENGTH_INIT), rng, START, options).x
         n_turned += x[1] != FIRST
     assert least <= n_turned <= most
 
@@ -247,7 +247,7 @@ def test_promising_points_are_of_other_choices_the_best_by_expected_improvement_
     known = searched(is_polished=True)
     found = promising(known, SPACE)
     assert set(found[:, 1]) == set(OTHERS)
-    posterior = fit_models(SPACE, distinct_results(SPACE, known), CPU, None, True, DEFAULT)
+    posterior = fit_models(SPACE, distinct_results(SPACE, known), START, DEFAULT)
     drawn = SPACE.snap(np.random.default_rng(2).random((500, 3)))
     drawn = drawn[drawn[:, 1] != FIRST]
     both = np.concatenate([found, drawn])
@@ -268,7 +268,7 @@ def test_a_space_without_choices_has_no_promising_ones() -> None:
 
 def test_expected_improvement_is_the_integral_over_what_is_better_and_feasible() -> None:
     known = observations(SPACE, n=12, n_constraints=2)
-    posterior = fit_models(SPACE, known, CPU, None, True, DEFAULT)
+    posterior = fit_models(SPACE, known, START, DEFAULT)
     x = SPACE.snap(np.random.default_rng(1).random((11, 3)))
     found = log_expected_improvement(posterior, SPACE, x[0], x[1:])
     means, sds = posterior.mean_and_sd(torch.as_tensor(SPACE.features(x)))

@@ -9,11 +9,12 @@ import pytest
 
 from optuna_snn.scbo import surrogate
 from optuna_snn.scbo.joint import JointSuggestion, suggest_jointly
+from optuna_snn.scbo.models import FitStart
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, Options
 from optuna_snn.scbo.space import Array, Categorical, Numeric, SearchSpace
 from optuna_snn.scbo.suggest import Search, suggest
-from tests.scbo.helpers import CPU, LENGTH_INIT, SPACES, changed, observations
+from tests.scbo.helpers import CPU, LENGTH_INIT, SPACES, START, changed, observations
 
 KIND, OWN_A, OWN_B, SHARED = range(4)
 SPACE = SearchSpace((Categorical(2), Numeric(0.0, 1.0), Numeric(0.0, 1.0), Numeric(0.0, 1.0)))
@@ -63,7 +64,7 @@ def ask(
 ) -> JointSuggestion:
     search = Search(length, LENGTH_INIT)
     rng = np.random.default_rng(seed)
-    return suggest_jointly(space, known, search, rng, CPU, options=options)
+    return suggest_jointly(space, known, search, rng, START, options)
 
 
 def assert_is_of_a_branch(suggested: JointSuggestion) -> None:
@@ -82,7 +83,7 @@ def test_where_no_point_lacks_a_coordinate_it_is_the_step_of_any_space(name: str
     known = changed(known, may_center=np.zeros(len(known.x), dtype=bool))
     for seed in range(2):
         jointly = ask(known, seed, space)
-        alone = suggest(space, known, 0.4, LENGTH_INIT, np.random.default_rng(seed), CPU)
+        alone = suggest(space, known, Search(0.4, LENGTH_INIT), np.random.default_rng(seed), START)
         assert jointly.suggestion.x.tolist() == alone.x.tolist()
         assert all(jointly.is_active) and len(jointly.is_active) == space.n_dims
 
@@ -229,15 +230,8 @@ def test_hyperparameters_are_of_the_whole_space_and_may_be_handed_on() -> None:
     first = ask(known)
     assert first.suggestion.hyper is not None and first.suggestion.hyper.shape == (2, 4 + 2)
     rng = np.random.default_rng(0)
-    warm = suggest_jointly(
-        SPACE,
-        known,
-        Search(0.4, LENGTH_INIT),
-        rng,
-        CPU,
-        first.suggestion.hyper,
-        False,
-    )
+    start = FitStart(CPU, first.suggestion.hyper, is_refit=False)
+    warm = suggest_jointly(SPACE, known, Search(0.4, LENGTH_INIT), rng, start)
     assert warm.suggestion.hyper is None
     assert warm.suggestion.x == pytest.approx(first.suggestion.x, abs=1e-6)
 
@@ -393,6 +387,7 @@ def test_hyperparameters_of_other_coordinates_are_not_used() -> None:
     known = known_of(two_branches(16))
     rng = np.random.default_rng(0)
     theta = np.zeros((2, 3 + 2))
-    suggested = suggest_jointly(SPACE, known, Search(0.4, LENGTH_INIT), rng, CPU, theta, False)
+    start = FitStart(CPU, theta, is_refit=False)
+    suggested = suggest_jointly(SPACE, known, Search(0.4, LENGTH_INIT), rng, start)
     assert suggested.suggestion.hyper is not None
     assert suggested.suggestion.x.tolist() == ask(known).suggestion.x.tolist()

@@ -10,6 +10,7 @@ import torch
 from optuna_snn.scbo import fitting, models, surrogate
 from optuna_snn.scbo.models import (
     MAX_CENTERS,
+    FitStart,
     Moves,
     choose_center,
     coordinates_to_move,
@@ -24,13 +25,13 @@ from optuna_snn.scbo.options import DEFAULT
 from optuna_snn.scbo.space import Categorical, Numeric, SearchSpace
 from optuna_snn.scbo.surrogate import Hyperparameters, Posterior
 from tests.helpers import MIXED, cube
-from tests.scbo.helpers import CPU, changed, log_likelihoods, observations
+from tests.scbo.helpers import CPU, START, changed, log_likelihoods, observations
 
 GRID = SearchSpace((Numeric(0, 3, step=1.0),) * 2)
 
 
 def fitted(space: SearchSpace, known: Observations, **options: object) -> Posterior:
-    return fit_models(space, known, CPU, None, True, replace(DEFAULT, **options))  # type: ignore[arg-type]
+    return fit_models(space, known, START, replace(DEFAULT, **options))  # type: ignore[arg-type]
 
 
 def slow_nearest(known: Observations, n_most: int) -> list[int]:
@@ -109,9 +110,9 @@ def test_hyperparameters_are_fitted_to_fewer_points_than_the_models_are_conditio
 def test_given_hyperparameters_are_used_as_they_are_unless_a_refit_is_due() -> None:
     known = observations(cube(3))
     given = fitted(cube(3), known).hyper.pack() + 0.1
-    kept = fit_models(cube(3), known, CPU, given, False, DEFAULT).hyper.pack()
+    kept = fit_models(cube(3), known, FitStart(CPU, given, False), DEFAULT).hyper.pack()
     assert kept == pytest.approx(given, rel=1e-12)
-    refitted = fit_models(cube(3), known, CPU, given, True, DEFAULT).hyper.pack()
+    refitted = fit_models(cube(3), known, FitStart(CPU, given), DEFAULT).hyper.pack()
     assert np.abs(refitted - given).max() > 1e-3
 
 
@@ -357,7 +358,7 @@ def test_a_constraint_that_is_known_to_be_uncertain_weighs_less(is_error_known: 
     options = replace(DEFAULT, is_error_known=is_error_known)
 
     def mean(of: Observations) -> np.ndarray:
-        posterior = models.fit_models(cube(2), of, CPU, hyper, False, options)
+        posterior = models.fit_models(cube(2), of, FitStart(CPU, hyper, False), options)
         found: np.ndarray = posterior.mean_and_sd(torch.as_tensor(known.x))[0].numpy()
         return found
 

@@ -11,9 +11,9 @@ from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, FEW_DIMS, Options
 from optuna_snn.scbo.paths import Path
 from optuna_snn.scbo.space import Categorical, Numeric, SearchSpace
-from optuna_snn.scbo.suggest import Suggestion, suggest
+from optuna_snn.scbo.suggest import Search, Suggestion, suggest
 from tests.helpers import MIXED, cube
-from tests.scbo.helpers import CPU, LENGTH_INIT, assert_is_right, changed, observations
+from tests.scbo.helpers import LENGTH_INIT, START, assert_is_right, changed, observations
 
 LENGTH = 0.3
 SMALL, LARGE = 1, 30
@@ -51,9 +51,7 @@ def ask(
     space: SearchSpace, known: Observations, options: Options, seed: int = 0, n_workers: int = 1
 ) -> Suggestion:
     rng = np.random.default_rng(seed)
-    return suggest(
-        space, known, LENGTH, LENGTH_INIT, rng, CPU, options=options, n_workers=n_workers
-    )
+    return suggest(space, known, Search(LENGTH, LENGTH_INIT, n_workers), rng, START, options)
 
 
 @pytest.mark.slow

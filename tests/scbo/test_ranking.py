@@ -12,10 +12,10 @@ from optuna_snn.scbo.paths import draw_path
 from optuna_snn.scbo.ranking import better_elsewhere
 from optuna_snn.scbo.slices import slice_of
 from optuna_snn.scbo.step import Step
-from optuna_snn.scbo.suggest import suggest
+from optuna_snn.scbo.suggest import Search, suggest
 from optuna_snn.scbo.thompson import evaluate
 from tests.helpers import cube
-from tests.scbo.helpers import CPU, LENGTH_INIT, changed, observations
+from tests.scbo.helpers import LENGTH_INIT, START, changed, observations
 
 LOW, HIGH = 0.2, 0.8
 NEAR = 0.1
@@ -36,7 +36,7 @@ def two_hills(is_high_feasible: bool) -> Observations:
 
 
 def posterior_of(known: Observations) -> surrogate.Posterior:
-    return fit_models(cube(1), known, CPU, None, True, DEFAULT)
+    return fit_models(cube(1), known, START, DEFAULT)
 
 
 @pytest.mark.parametrize("is_high_feasible", [True, False])
@@ -64,7 +64,7 @@ def test_a_box_in_which_results_crowd_is_left_for_a_better_place(crowd_distance:
     options = Options(crowd_distance=crowd_distance)
     for seed in range(4):
         rng = np.random.default_rng(seed)
-        x = suggest(cube(1), known, length, LENGTH_INIT, rng, CPU, options=options).x[0]
+        x = suggest(cube(1), known, Search(length, LENGTH_INIT), rng, START, options).x[0]
         is_left = abs(x - LOW) > length / 2
         assert is_left == (crowd_distance > 0.0)
         assert not is_left or abs(x - HIGH) < NEAR
@@ -94,10 +94,11 @@ def test_half_of_the_asks_of_a_failing_box_go_elsewhere_in_few_dimensions(
     is_failing: bool, n_dims: int
 ) -> None:
     known, length = in_more_dimensions(without_crowd(), n_dims), 0.2
+    search = Search(length, LENGTH_INIT, is_failing=is_failing)
     n_left = 0
     for seed in range(12):
         rng = np.random.default_rng(seed)
         space = cube(n_dims)
-        x = suggest(space, known, length, LENGTH_INIT, rng, CPU, is_failing=is_failing).x[0]
+        x = suggest(space, known, search, rng, START).x[0]
         n_left += abs(x - LOW) > length / 2
     assert n_left in (range(2, 11) if is_failing and n_dims == 1 else range(1))

@@ -10,9 +10,9 @@ from optuna_snn.scbo import surrogate
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.slices import centred, restrict, slice_of
 from optuna_snn.scbo.space import Array, Categorical, Numeric, SearchSpace
-from optuna_snn.scbo.suggest import Suggestion, suggest
+from optuna_snn.scbo.suggest import Search, Suggestion, suggest
 from tests.helpers import MIXED, cube
-from tests.scbo.helpers import CPU, DISCRETE, changed, observations
+from tests.scbo.helpers import DISCRETE, START, changed, observations
 
 NAN = math.nan
 
@@ -25,7 +25,7 @@ def held_at(point: Array, *dims: int) -> Array:
 
 
 def ask(space: SearchSpace, known: Observations, held: Array | None, seed: int = 0) -> Suggestion:
-    return suggest(space, known, 0.4, 0.8, np.random.default_rng(seed), CPU, held=held)
+    return suggest(space, known, Search(0.4, 0.8), np.random.default_rng(seed), START, held=held)
 
 
 def test_points_of_a_slice_are_lifted_with_the_held_coordinates_and_projected_back() -> None:

@@ -7,14 +7,15 @@ import torch
 
 from optuna_snn.scbo import surrogate
 from optuna_snn.scbo.candidates import Box, all_points
+from optuna_snn.scbo.models import FitStart
 from optuna_snn.scbo.novelty import MAX_CROWD
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import DEFAULT, Options
 from optuna_snn.scbo.paths import Path
 from optuna_snn.scbo.space import Categorical, Numeric, SearchSpace
-from optuna_snn.scbo.suggest import Suggestion, suggest
+from optuna_snn.scbo.suggest import Search, Suggestion, suggest
 from tests.helpers import MIXED, cube
-from tests.scbo.helpers import CPU, LENGTH_INIT, assert_is_right, changed, observations
+from tests.scbo.helpers import CPU, LENGTH_INIT, START, assert_is_right, changed, observations
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +23,7 @@ TINY = SearchSpace((Numeric(0, 3, step=1.0), Categorical(3), Numeric(1, 4, True,
 
 
 def ask(space: SearchSpace, known: Observations, length: float = 0.4, seed: int = 0) -> Suggestion:
-    return suggest(space, known, length, LENGTH_INIT, np.random.default_rng(seed), CPU)
+    return suggest(space, known, Search(length, LENGTH_INIT), np.random.default_rng(seed), START)
 
 
 @pytest.mark.parametrize("length", [2.0**-7, 0.4])
@@ -97,7 +98,7 @@ def test_where_all_that_was_refined_is_taken_the_best_candidate_is_next_and_no_w
     for seed in range(5):
         options = Options(untried_choice_share=0.0, promising_choice_share=0.0)
         stream = np.random.default_rng(seed)
-        x = suggest(GRID, known, 0.4, LENGTH_INIT, stream, CPU, options=options).x
+        x = suggest(GRID, known, Search(0.4, LENGTH_INIT), stream, START, options).x
         assert x[2] == points[best, 2]
 
 
@@ -210,9 +211,11 @@ def test_hyperparameters_are_handed_out_where_they_were_fitted_anew() -> None:
     known = observations(cube(3))
     fitted = ask(cube(3), known).hyper
     assert fitted is not None and fitted.shape == (2, 5)
-    rng = np.random.default_rng(0)
-    assert suggest(cube(3), known, 0.4, 0.8, rng, CPU, fitted, is_refit=False).hyper is None
-    assert suggest(cube(3), known, 0.4, 0.8, rng, CPU, fitted, is_refit=True).hyper is not None
+    search, rng = Search(0.4, 0.8), np.random.default_rng(0)
+    for is_refit in (False, True):
+        start = FitStart(CPU, fitted, is_refit)
+        hyper = suggest(cube(3), known, search, rng, start).hyper
+        assert (hyper is not None) == is_refit
 
 
 def test_points_beside_two_failures_are_avoided() -> None:
@@ -252,11 +255,12 @@ def test_a_bound_at_which_results_crowd_is_left_if_they_lie_close_for_the_box(
         known, x=x, y=-np.abs(x[:, 0] - 0.012), tried=x, center=x[0],
         may_center=np.ones(len(x), dtype=bool),
     )  # fmt: skip
+    search = Search(length, LENGTH_INIT)
     for seed in range(5):
         stream = np.random.default_rng(seed)
-        found = suggest(cube(1), known, length, LENGTH_INIT, stream, CPU).x[0]
+        found = suggest(cube(1), known, search, stream, START).x[0]
         assert (np.abs(x[:, 0] - found) < DEFAULT.crowd_distance * length).sum() < MAX_CROWD
         stream = np.random.default_rng(seed)
         allowed = Options(crowd_distance=0.0)
-        crowd = suggest(cube(1), known, length, LENGTH_INIT, stream, CPU, options=allowed).x[0]
+        crowd = suggest(cube(1), known, search, stream, START, allowed).x[0]
         assert crowd < 2e-4
