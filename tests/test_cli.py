@@ -54,9 +54,8 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setenv("PYTHONPATH", path)
     monkeypatch.delenv("OPTUNA_SNN_STORAGE", raising=False)
     (tmp_path / "toy.py").write_text(TOY)
-    verbosity, handlers = optuna.logging.get_verbosity(), logging.root.handlers[:]
+    handlers = logging.root.handlers[:]
     yield
-    optuna.logging.set_verbosity(verbosity)
     logging.root.handlers[:] = handlers
 
 

@@ -45,12 +45,9 @@ readable: Callable[..., list[str]] = plain_docstrings().readable
 
 
 @pytest.fixture(autouse=True)
-def as_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def as_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    yield
-    optuna.logging.set_verbosity(verbosity)
 
 
 @pytest.mark.parametrize("name", [*modules_with_examples()])

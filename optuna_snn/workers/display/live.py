@@ -33,9 +33,9 @@ from optuna_snn.workers.supervisor.slot import SlotState
 __all__ = ["LiveDisplay"]
 
 N_FINISHED_ROWS = 8
-
-N_WORKER_ROWS = 16
-"""More workers than that are counted, not listed: a terminal has some forty lines."""
+"""Most finished trials, the last ones; fewer where the terminal has no room for them."""
+N_LEAST_ROWS = 2
+"""Least rows of each table, however low the terminal is."""
 
 STATE_STYLES = {
     SlotState.WAITING: "yellow",
@@ -70,10 +70,15 @@ class LiveDisplay:
         self, progress: Progress, workers: Sequence[WorkerView], away_since: datetime | None
     ) -> None:
         """Draw the tables."""
-        parts = [self._summary(progress, workers), self._workers(workers), self._trials(progress)]
+        above = [self._summary(progress, workers)]
         if away_since is not None:
-            parts.append(Text(away_words(away_since), style="bold red"))
-        self._live.update(Group(*parts))
+            above.append(Text(away_words(away_since), style="bold red"))
+        n_above = sum(len(self._console.render_lines(part)) for part in above)
+        n_heads = 2
+        n_trials = min(len(progress.finished), N_FINISHED_ROWS) + max(len(progress.running), 1)
+        n_rows = n_rows_of_two(self._console.height - n_above - n_heads, len(workers), n_trials)
+        tables = self._workers(workers, n_rows[0]), self._trials(progress, n_rows[1])
+        self._live.update(Group(*above, *tables))
         self._live.refresh()
 
     def note(self, text: str) -> None:
@@ -103,8 +108,11 @@ class LiveDisplay:
         grid.add_row("elapsed", f"{elapsed}, {n_alive} of {n_words(len(workers))} running")
         return grid
 
-    def _workers(self, workers: Sequence[WorkerView]) -> RenderableType:
-        """A row for each worker of this run; those of others show by their trials."""
+    def _workers(self, workers: Sequence[WorkerView], n_rows: int) -> RenderableType:
+        """A row for each worker of this run; those of others show by their trials.
+
+        If there are more than `n_rows`, the last row says how many.
+        """
         has_devices = any(worker.device for worker in workers)
         table = Table(box=None, padding=(0, 2), header_style="dim")
         table.add_column("worker", justify="right")
@@ -115,7 +123,8 @@ class LiveDisplay:
         table.add_column("trial", justify="right")
         table.add_column("since", justify="right")
         table.add_column("restarts", justify="right")
-        for worker in workers[:N_WORKER_ROWS]:
+        n_listed = n_fitting(len(workers), n_rows)
+        for worker in workers[:n_listed]:
             trial = worker.trial
             table.add_row(
                 str(worker.index),
@@ -126,27 +135,45 @@ class LiveDisplay:
                 "" if trial is None else clock(seconds_of(trial)),
                 str(worker.n_restarts or ""),
             )
-        if len(workers) > N_WORKER_ROWS:
-            table.add_row("...", Text(f"{len(workers) - N_WORKER_ROWS} more", style="dim"))
+        if n_listed < len(workers):
+            table.add_row("...", Text(f"{len(workers) - n_listed} more", style="dim"))
         return table
 
-    def _trials(self, progress: Progress) -> RenderableType:
+    def _trials(self, progress: Progress, n_rows: int) -> RenderableType:
+        """The last finished trials, in at most half of the rows if need be, and running ones."""
         table = Table(box=None, padding=(0, 2), header_style="dim")
-        table.add_column("trial", justify="right")
-        table.add_column("state")
-        table.add_column(self._heading.metric_name, justify="right")
-        table.add_column("silent or saturated")
-        table.add_column("time", justify="right")
-        for trial in (*progress.finished[-N_FINISHED_ROWS:], *progress.running):
+        table.add_column("trial", justify="right", no_wrap=True)
+        table.add_column("state")  # its texts are cut, no other column's
+        table.add_column(Text(self._heading.metric_name), justify="right", no_wrap=True)
+        table.add_column("silent or saturated", no_wrap=True)
+        table.add_column("time", justify="right", no_wrap=True)
+        n_running = len(progress.running)
+        n_finished = min(N_FINISHED_ROWS, max(n_rows - n_running, n_rows // 2))
+        finished = progress.finished[-n_finished:]
+        n_listed = n_fitting(n_running, n_rows - len(finished))
+        for trial in (*finished, *progress.running[:n_listed]):
             kind = kind_of(trial)
             table.add_row(
                 str(trial.number),
-                Text(outcome_words(trial), style=KIND_STYLES[kind]),
+                Text(outcome_words(trial), KIND_STYLES[kind], no_wrap=True, overflow="ellipsis"),
                 value_words(trial),
                 layer_words(trial),
                 clock(seconds_of(trial)),
             )
+        if n_listed < n_running:
+            table.add_row("...", Text(f"{n_running - n_listed} more running", style="dim"))
         self._has_begun = self._has_begun or bool(progress.running)
         if not self._has_begun:
             table.add_row("", Text("workers are starting", style="dim"), "", "", "")
         return table
+
+
+def n_rows_of_two(n_free: int, n_first: int, n_second: int) -> tuple[int, int]:
+    """Most rows of two tables: half of those that are free, and what the other does not need."""
+    first = max(n_free - n_second, n_free // 2, N_LEAST_ROWS)
+    return first, max(n_free - min(n_first, first), N_LEAST_ROWS)
+
+
+def n_fitting(n: int, n_rows: int) -> int:
+    """How many of n are listed in so many rows, of which one counts those that are not."""
+    return n if n <= n_rows else max(n_rows - 1, 0)

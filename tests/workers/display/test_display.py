@@ -11,7 +11,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
-from optuna_snn.workers.display.live import N_WORKER_ROWS, LiveDisplay
+from optuna_snn.workers.display.live import N_FINISHED_ROWS, LiveDisplay
 from optuna_snn.workers.display.plain import Heading, PlainDisplay
 from optuna_snn.workers.display.progress import ProgressReader
 from optuna_snn.workers.display.words import clock, outcome_words
@@ -71,6 +71,7 @@ def test_the_live_table_shows_counts_best_and_last_trials() -> None:
         display.show(progress, RUNNING, None)
         shown = printed(target)
         display.note("a [remark]")
+    assert shown.count("accuracy [x]") == 3  # goal, best, table of trials
     for words in (
         "5/10",
         "3 complete  1 silent  1 pruned  1 failed  1 running  1 waiting",
@@ -84,13 +85,14 @@ def test_the_live_table_shows_counts_best_and_last_trials() -> None:
     assert "a [remark]" in printed(target)
 
 
-def live() -> Console:
-    return Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
+def live(height: int = 50, width: int = 120) -> Console:
+    file = io.StringIO()
+    return Console(file=file, width=width, height=height, force_terminal=True, color_system=None)
 
 
-def worker_rows(workers: list[WorkerView]) -> list[list[str]]:
+def worker_rows(workers: list[WorkerView], height: int = 50) -> list[list[str]]:
     """The words of each row of the table of workers, its head first."""
-    target = live()
+    target = live(height)
     with LiveDisplay(HEADING, target) as display:
         display.show(ProgressReader("maximize").read([]), workers, None)
         lines = [line.split() for line in printed(target).splitlines()]
@@ -127,10 +129,47 @@ def test_without_devices_there_is_no_column_for_them() -> None:
 
 
 def test_of_many_workers_the_first_are_listed_and_the_others_counted() -> None:
-    many = [WorkerView(i, "", i, SlotState.RUNNING, 0, None) for i in range(N_WORKER_ROWS + 5)]
-    rows = worker_rows(many)
-    assert len(rows) == 1 + N_WORKER_ROWS + 1
-    assert rows[-1] == ["...", "5", "more"]
+    many = [WorkerView(i, "", i, SlotState.RUNNING, 0, None) for i in range(100)]
+    rows = worker_rows(many, height=40)
+    n_listed = len(rows) - 2
+    assert 25 <= n_listed <= 35
+    assert rows[-1] == ["...", str(100 - n_listed), "more"]
+
+
+LONG = "E: " + "a reason of many words " * 20
+
+
+@pytest.mark.parametrize("height", [14, 24, 40])
+@pytest.mark.parametrize("n_workers", [1, 8, 40])
+@pytest.mark.parametrize("n_finished", [0, 3, 30])
+@pytest.mark.parametrize("is_running", [False, True])
+def test_the_tables_fit_the_terminal(
+    height: int, n_workers: int, n_finished: int, is_running: bool
+) -> None:
+    failed = optuna.create_trial(state=TrialState.FAIL, user_attrs={FAIL_REASON: LONG})
+    running = [optuna.create_trial(state=TrialState.RUNNING)] * (n_workers if is_running else 0)
+    progress = ProgressReader("maximize").read(
+        study_of(*[failed] * n_finished, *running).get_trials()
+    )
+    workers = [WorkerView(i, "", i, SlotState.RUNNING, 0, None) for i in range(n_workers)]
+    target = live(height, width=80)
+    with LiveDisplay(HEADING, target) as display:
+        display.show(progress, workers, datetime.now())
+        lines = printed(target).splitlines()
+    assert len(lines) <= height
+    words = [line.split() for line in lines]
+    assert "the database has not answered since" in " ".join(lines)
+    heads = [i for i, line in enumerate(words) if line and line[0] in ("worker", "trial")]
+    table_of_workers, table_of_trials = words[heads[0] + 1 : heads[1]], words[heads[1] + 1 :]
+    for table, n in ((table_of_workers, n_workers), (table_of_trials[-1:], len(running))):
+        assert not table or "more" not in table[-1] or 1 <= int(table[-1][1]) < n
+    n_unlisted = int(table_of_workers[-1][1]) if "more" in table_of_workers[-1] else 0
+    n_rows = len(table_of_workers) - (n_unlisted > 0)
+    assert n_rows + n_unlisted == n_workers
+    if n_rows < n_workers and height > 14:
+        assert len(lines) == height  # nothing is left out where there is room
+    n_failed = sum("failed:" in line for line in lines)
+    assert min(n_finished, 1) <= n_failed <= N_FINISHED_ROWS
 
 
 def test_a_database_that_is_away_is_told_and_that_it_is_back() -> None:
