@@ -6,10 +6,12 @@ VENV    ?= .venv
 TRIALS  ?= 240
 WORKERS ?= 2
 NEW     ?=
+JOBS    ?= logical
 
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 TESTED  := $(VENV)/.installed-examples
+PYTEST  := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses=4 --dist=loadfile
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
 STUDY   := studies/stdp_digits.py
 STORAGE := runs/stdp_digits.db
@@ -25,7 +27,9 @@ help:
 	@echo "  TRIALS=300      continue until the study has 300 finished trials"
 	@echo "  WORKERS=4       worker processes"
 	@echo "  NEW=1           start anew; the old database is kept under a dated name"
-	@echo "make test         all tests"
+	@echo "make test         all tests, a process for each CPU, at most four"
+	@echo "  JOBS=1          test processes"
+	@echo "  PYTEST_ARGS=-x  more arguments of pytest"
 	@echo "make test-quick   the tests that take less than two minutes together"
 	@echo "make check        ruff format, ruff, mypy --strict: what a commit must pass"
 	@echo "make docs         build the documentation into $(SITE); warnings are errors"
@@ -62,10 +66,10 @@ demo: $(STAMP)
 	@echo "continue: make demo TRIALS=<more>    begin anew: make demo NEW=1"
 
 test: $(TESTED)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(PYTEST) $(PYTEST_ARGS)
 
 test-quick: $(TESTED)
-	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	@$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
