@@ -113,7 +113,7 @@ DEFECTS: dict[str, list[str]] = {
         "test_sampler_trials.py::test_nan_objectives_fail_and_teach_nothing",
         "objectives/slayer/test_objective.py::"
         "test_a_training_that_diverges_fails_its_trial_with_the_reason",
-        "scbo/test_transforms.py::"
+        "scbo/test_constraint_transforms.py::"
         "test_warped_constraints_survive_subnormal_and_infinite_values_beside_huge_ones",
     ],
     "the flag of errors was overwritten, and the state of the trial before leaked": [

@@ -12,9 +12,9 @@ from optuna.distributions import BaseDistribution
 from optuna_snn.history.parameters import has_needed, to_points, to_space
 from optuna_snn.history.reader import Snapshot
 from optuna_snn.history.rows import FAILED
+from optuna_snn.scbo.constraint_transforms import typical_size
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.space import Array
-from optuna_snn.scbo.transforms import typical_size
 
 PRESUMED_SLACK = 0.05
 """Slack of a survivor's constraint, as part of its typical size, while no other is known."""

@@ -5,7 +5,8 @@ The objective is maximised; a constraint is feasible where it is <= 0. One step:
 
     fold          finished results, in the order in which they finished -> the trust region's
                   length and its centre: the best feasible point, else the least violated one
-    transforms    bad objective values compressed; each constraint scaled, then bilog
+    objective_transforms     bad values compressed
+    constraint_transforms    each constraint scaled, then bilog
     surrogate     one Gaussian process for the objective and for each constraint; its
                   hyperparameters by `fitting`
     candidates    Sobol points in the box around the centre, partly at the centre's coordinates

@@ -20,6 +20,11 @@ from optuna_snn.scbo import surrogate
 from optuna_snn.scbo.candidates import make_box, neighbours
 from optuna_snn.scbo.models import FitStart, fit_models, local_rows, log_expected_improvement
 from optuna_snn.scbo.novelty import untried_choices
+from optuna_snn.scbo.objective_transforms import (
+    clip_objective,
+    spread_of_early,
+    transform_objective,
+)
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.paths import draw_path
 from optuna_snn.scbo.refinement import refine
@@ -27,7 +32,6 @@ from optuna_snn.scbo.slices import Slice
 from optuna_snn.scbo.space import Array, SearchSpace
 from optuna_snn.scbo.step import Step
 from optuna_snn.scbo.thompson import N_OTHER_STARTS, best_of_other_choices
-from optuna_snn.scbo.transforms import clip_objective, spread_of_early, transform_objective
 
 LITTLE = 0.003
 """Part of the objective's spread that is little to gain."""

@@ -5,8 +5,8 @@ Departures from the paper:
 1. Hyperparameters are fitted to fewer points than the processes are conditioned on: a fit takes
    dozens of factorisations, a condition one. Both take the points nearest to the centre, so that
    the cost of a step does not grow with the number of trials.
-2. Where a constraint jumps (see `transforms`), luck has a part in it: its process has at least the
-   noise JUMP_NOISE.
+2. Where a constraint jumps (see `constraint_transforms`), luck has a part in it: its process has
+   at least the noise JUMP_NOISE.
 3. A constraint that is a share of few samples weighs less than one of many: what is known of its
    error is added to the noise of that trial alone.
 """
@@ -22,16 +22,11 @@ import torch
 from scipy.special import erfcx, log_ndtr, ndtr
 
 from optuna_snn.scbo import fitting, surrogate
+from optuna_snn.scbo.constraint_transforms import is_split, jumps, warp_constraints, warped_sd
+from optuna_snn.scbo.objective_transforms import transform_objective
 from optuna_snn.scbo.observations import Observations
 from optuna_snn.scbo.options import Options
 from optuna_snn.scbo.space import Array, SearchSpace
-from optuna_snn.scbo.transforms import (
-    is_split,
-    jumps,
-    transform_objective,
-    warp_constraints,
-    warped_sd,
-)
 
 JUMP_NOISE = 0.3
 """Least noise variance of a constraint that jumps, in units of its warped values' variance."""
