@@ -61,15 +61,22 @@ def test_workers_of_anybody_join_and_overshoot_by_less_than_their_number(
 def test_two_supervisors_share_one_budget_and_write_to_logs_of_their_own(
     toy: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """One trial kills its worker, and is retried once, though both supervisors sweep."""
+    """One trial kills its worker, and is retried once, though both supervisors sweep.
+
+    The last ones wait for that: four workers may ask for more than there is left to do, so that
+    the study could be full before.
+    """
     file = toy(
         """
         import os, time
+        from optuna.trial import TrialState
         def objective(trial):
             x = trial.suggest_float("x", 0.0, 1.0)
             time.sleep(0.5)
             if trial.number == 3:
                 os.kill(os.getpid(), 9)
+            while trial.number >= 10 and not trial.study.get_trials(states=(TrialState.FAIL,)):
+                time.sleep(0.2)
             return x
         """
     )
