@@ -160,16 +160,17 @@ def test_the_tables_fit_the_terminal(
     words = [line.split() for line in lines]
     assert "the database has not answered since" in " ".join(lines)
     heads = [i for i, line in enumerate(words) if line and line[0] in ("worker", "trial")]
-    table_of_workers, table_of_trials = words[heads[0] + 1 : heads[1]], words[heads[1] + 1 :]
-    for table, n in ((table_of_workers, n_workers), (table_of_trials[-1:], len(running))):
-        assert not table or "more" not in table[-1] or 1 <= int(table[-1][1]) < n
-    n_unlisted = int(table_of_workers[-1][1]) if "more" in table_of_workers[-1] else 0
-    n_rows = len(table_of_workers) - (n_unlisted > 0)
-    assert n_rows + n_unlisted == n_workers
-    if n_rows < n_workers and height > 14:
-        assert len(lines) == height  # nothing is left out where there is room
-    n_failed = sum("failed:" in line for line in lines)
+    of_workers, of_trials = words[heads[0] + 1 : heads[1]], words[heads[1] + 1 :]
+    n_failed = sum("failed:" in row for row in of_trials)
     assert min(n_finished, 1) <= n_failed <= N_FINISHED_ROWS
+    n_unlisted = 0
+    for rows, n in ((of_workers, n_workers), (of_trials[n_failed:], len(running))):
+        n_more = int(rows[-1][1]) if rows and "more" in rows[-1] else 0
+        n_listed = sum("running" in row and "more" not in row for row in rows)
+        assert n_listed + n_more == n
+        n_unlisted += n_more
+    if n_unlisted:
+        assert len(lines) == height  # nothing is left out where there is room
 
 
 def test_a_database_that_is_away_is_told_and_that_it_is_back() -> None:
