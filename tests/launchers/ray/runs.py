@@ -18,7 +18,7 @@ from optuna_snn.workers.storage.opening import StudyStorage, open_storage
 
 __all__ = ["WAIT_S", "RayCluster", "Run", "is_alive", "ray_environment", "wait_for"]
 
-WAIT_S = 180.0
+WAIT_S = 300.0
 """Far more than anything here takes; who waits for so long waits for ever."""
 
 GRACE_S = "8"
@@ -94,10 +94,21 @@ class RayCluster:
 
 
 def ray_environment(folder: Path) -> dict[str, str]:
-    """Ray's files go to `folder`, and nothing goes to Ray's makers."""
+    """Ray's files go to `folder`, and nothing goes to Ray's makers.
+
+    By default Ray gives actors the priority of idle time, so that they stand still beside a busy
+    test, and kills them when the machine's memory is short, whoever uses it.
+    """
     foreign = ("RAY_", "CUDA_VISIBLE", "OMP_NUM", "OPTUNA_SNN_STORAGE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    return {**kept, "HOME": str(folder), "RAY_TMPDIR": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}
+    return {
+        **kept,
+        "HOME": str(folder),
+        "RAY_TMPDIR": str(folder),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",
+        "RAY_memory_monitor_refresh_ms": "0",
+    }
 
 
 @dataclass
@@ -139,6 +150,16 @@ class Run:
         study = optuna.load_study(study_name="on_ray", storage=self.storage)
         return study.get_trials(deepcopy=False, states=states or None)
 
+    def wait_for(self, condition: Callable[[], object], what: str) -> None:
+        """Fails with all that the run has said."""
+        try:
+            wait_for(condition, what)
+        except AssertionError as error:
+            trials = [
+                (trial.number, trial.state.name, trial.user_attrs) for trial in self.trials()
+            ]
+            raise AssertionError(f"{error}\n{self.output}\n{trials}") from None
+
     def wait_for_running(self, n: int) -> list[FrozenTrial]:
         """`n` trials that have told where they run."""
         found: list[FrozenTrial] = []
@@ -148,7 +169,7 @@ class Run:
             found[:] = [trial for trial in trials if "seen" in trial.user_attrs]
             return len(found) >= n
 
-        wait_for(look, f"{n} trials run; {self.log.read_text()}")
+        self.wait_for(look, f"{n} trials run")
         return found
 
     def close(self) -> None:

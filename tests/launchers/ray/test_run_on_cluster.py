@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn.workers.failures import FAIL_REASON, STOPPED
 from optuna_snn.workers.identity import worker_of
-from tests.launchers.ray.runs import WAIT_S, Run, is_alive, wait_for
+from tests.launchers.ray.runs import WAIT_S, Run, is_alive
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ def test_each_worker_has_a_gpu_of_its_own_and_those_without_room_are_told(ray_ru
     assert {node for node, _ in map(place, running)} == set(ray_run.cluster.nodes)
     assert {tuple(trial.user_attrs["seen"]) for trial in running} == {("cuda:0", "1")}
     # Asked for in vain, and said so; the others work.
-    wait_for(lambda: "1 of 5 workers have not started yet" in ray_run.output, "the note")
+    ray_run.wait_for(lambda: "1 of 5 workers have not started yet" in ray_run.output, "the note")
     assert "0 of 4 GPU are free; the others work" in ray_run.output
     ray_run.gate.touch()
     assert run.wait(timeout=WAIT_S) == 0, ray_run.output
@@ -63,13 +63,13 @@ def test_a_killed_worker_and_a_killed_actor_are_started_again(ray_run: Run) -> N
     run = ray_run.start("--workers", "2", "--gpus-per-worker", "1", "--n-trials", "5")
     first, second = ray_run.wait_for_running(2)
     os.kill(pid_of(first), signal.SIGKILL)
-    wait_for(lambda: "was killed by SIGKILL" in ray_run.output, "the death is told")
+    ray_run.wait_for(lambda: "was killed by SIGKILL" in ray_run.output, "the death is told")
     actor = parent_of(pid_of(second))
     os.kill(actor, signal.SIGKILL)
     # Ray gives the GPU away again: the worker must not outlive its actor.
-    wait_for(lambda: not is_alive(pid_of(second)), "the worker ends with its actor")
-    wait_for(lambda: "was lost with its actor" in ray_run.output, "the loss is told")
-    wait_for(lambda: len(ray_run.trials(FAIL)) == 2, "both trials are found stale")
+    ray_run.wait_for(lambda: not is_alive(pid_of(second)), "the worker ends with its actor")
+    ray_run.wait_for(lambda: "was lost with its actor" in ray_run.output, "the loss is told")
+    ray_run.wait_for(lambda: len(ray_run.trials(FAIL)) == 2, "both trials are found stale")
     again = {pid_of(trial) for trial in ray_run.wait_for_running(2)}
     ray_run.gate.touch()
     assert run.wait(timeout=WAIT_S) == 0, ray_run.output
@@ -90,16 +90,20 @@ def test_trials_of_a_lost_node_are_retried_on_the_other_whose_gpus_the_workers_s
     (other,) = set(ray_run.cluster.nodes) - {lost}
     dead = [trial for trial in running if trial.user_attrs["node"] == lost]
     ray_run.cluster.kill(lost)
-    wait_for(lambda: ray_run.output.count("was lost with its actor") == len(dead), "the loss")
+    ray_run.wait_for(
+        lambda: ray_run.output.count("was lost with its actor") == len(dead), "the loss"
+    )
 
     def on_other() -> list[FrozenTrial]:
         running = ray_run.trials(RUNNING)
         return [trial for trial in running if trial.user_attrs.get("node") == other]
 
-    wait_for(lambda: len(on_other()) == 4, "four trials on the other node")
+    ray_run.wait_for(lambda: len(on_other()) == 4, "four trials on the other node")
     # Four workers on two GPUs, two on each.
     assert Counter(trial.user_attrs["gpu"] for trial in on_other()) == {"0": 2, "1": 2}
-    wait_for(lambda: len(ray_run.trials(FAIL)) == len(dead), "the lost trials are found stale")
+    ray_run.wait_for(
+        lambda: len(ray_run.trials(FAIL)) == len(dead), "the lost trials are found stale"
+    )
     ray_run.gate.touch()
     assert run.wait(timeout=WAIT_S) == 0, ray_run.output
     check_nothing_is_lost(ray_run, dead, 6)
@@ -113,7 +117,9 @@ def test_signals_stop_the_workers_whose_trials_are_queued_again(ray_run: Run) ->
     assert {tuple(trial.user_attrs["seen"]) for trial in running} == {("cpu", "1")}
     assert {trial.user_attrs["gpu"] for trial in running} == {""}  # none of the cluster's
     run.send_signal(signal.SIGTERM)  # which Ray would take for itself
-    wait_for(lambda: "stopping: running trials may finish" in ray_run.output, "it is heard")
+    ray_run.wait_for(
+        lambda: "stopping: running trials may finish" in ray_run.output, "it is heard"
+    )
     run.send_signal(signal.SIGINT)
     assert run.wait(timeout=WAIT_S) == 128 + signal.SIGTERM, ray_run.output
     failed = ray_run.trials(FAIL)
@@ -130,7 +136,7 @@ def test_workers_end_when_the_command_is_killed_and_the_next_one_retries_their_t
     dead = ray_run.wait_for_running(1)
     killed.kill()
     killed.wait()
-    wait_for(lambda: not any(is_alive(pid_of(trial)) for trial in dead), "the workers end")
+    ray_run.wait_for(lambda: not any(is_alive(pid_of(trial)) for trial in dead), "the workers end")
     ray_run.gate.touch()
     run = ray_run.start("--n-trials", "2")
     assert run.wait(timeout=WAIT_S) == 0, ray_run.output
