@@ -5,6 +5,9 @@ written into its trial, so that the reason can be read there:
 
     killed by a signal, or crashed   the trial is found stale, fails with that reason, is retried
     hung beyond the time limit       killed; the trial fails with the limit as reason, for good
+
+A worker that refuses (no package, no study file, no database where it runs) is not started again.
+What one refuses others may be able to do, elsewhere: only what all refuse is the end of the run.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ from optuna_snn.workers.supervisor.engine import WorkerSlot
 from optuna_snn.workers.supervisor.slot import SlotState
 
 __all__ = ["Crew", "WorkerView"]
+
+TOLD_AFTER_S = 10.0
+"""Workers that refuse for the same reason do so within this time, as a rule."""
 
 ALIVE = (SlotState.WAITING, SlotState.RUNNING, SlotState.RESTARTING)
 
@@ -72,6 +78,10 @@ class Crew:
         self._report_death = report_death
         self._fail_trial = fail_trial
         self._away_s = away_s
+        self._refused_at: dict[int, float] = {}
+        """When it was seen of a slot that it has refused (monotonic)."""
+        self._told: set[int] = set()
+        """Slots whose refusal has been told."""
 
     @property
     def slots(self) -> list[WorkerSlot]:
@@ -88,8 +98,18 @@ class Crew:
         """Whether a worker runs or will be started again."""
         return any(state in ALIVE for state in self.states)
 
+    @property
+    def refusal(self) -> str | None:
+        """What no worker can do, once all have refused; that of the first."""
+        if set(self.states) == {SlotState.REFUSED}:
+            return self._slots[0].log.last_error()
+        return None
+
     def tend(self, progress: Progress) -> None:
-        """Restart what has crashed, kill what hangs, and leave word about both."""
+        """Restart what has crashed, kill what hangs, and leave word about both.
+
+        A refusal is told after TOLD_AFTER_S, so that what all refuse is told once, by its end.
+        """
         self._praise(progress)
         running = {worker_of(trial): trial for trial in progress.running}
         for index, slot in enumerate(self._slots):
@@ -98,6 +118,27 @@ class Crew:
                 self._kill_hanging(index, slot, trial)
             else:
                 self._advance(index, slot)
+        now = time.monotonic()
+        for index, state in enumerate(self.states):
+            if state is SlotState.REFUSED:
+                self._refused_at.setdefault(index, now)
+        untold = self._refused_at.keys() - self._told
+        if any(now - self._refused_at[index] >= TOLD_AFTER_S for index in untold):
+            self.tell_refusals()
+
+    def tell_refusals(self) -> None:
+        """Tell of each worker that cannot work, once; those with the same reason together."""
+        by_reason: dict[str, list[str]] = {}
+        for index in sorted(self._refused_at.keys() - self._told):
+            slot = self._slots[index]
+            name = f"{index} ({slot.device.name})" if slot.device.name else str(index)
+            by_reason.setdefault(slot.log.last_error(), []).append(name)
+        self._told.update(self._refused_at)
+        for reason, names in by_reason.items():
+            subject = f"worker {names[0]} cannot work and is"
+            if len(names) > 1:
+                subject = f"workers {', '.join(names)} cannot work and are"
+            self._note(f"{subject} not started again: {reason}")
 
     def views(self, progress: Progress) -> list[WorkerView]:
         """What there is to show of each worker."""

@@ -60,7 +60,7 @@ class SupervisedRun:
         """Run to the end, and say how it ended.
 
         Raises:
-            RunError: a worker could not work, or the storage is lost; the workers have ended.
+            RunError: no worker could work, or the storage is lost; the workers have ended.
         """
         reader = ProgressReader(self.definition.direction)
         sweep_every_s = self.settings.grace_s / 2
@@ -71,6 +71,7 @@ class SupervisedRun:
             try:
                 end = self._tend(crew, watch, display)
                 self._wind_down(crew, watch, display, has_failed=end is RunEnd.FAILED_IN_A_ROW)
+                crew.tell_refusals()
                 self._read_to_the_end(watch)
             finally:
                 crew.close()
@@ -97,9 +98,8 @@ class SupervisedRun:
             display.show(progress, crew.views(progress), watch.away_since)
             if SlotState.FAILED_IN_A_ROW in crew.states:
                 return RunEnd.FAILED_IN_A_ROW
-            if SlotState.REFUSED in crew.states:
-                refused = crew.slots[crew.states.index(SlotState.REFUSED)]
-                raise RunError(refused.log.last_error())
+            if (refusal := crew.refusal) is not None:
+                raise RunError(refusal)
             if not crew.is_alive:
                 return None
             if self.stop.wait(POLL_S):

@@ -111,6 +111,30 @@ def test_trials_of_a_lost_node_are_retried_on_the_other_whose_gpus_the_workers_s
     assert "(raylet)" not in ray_run.output
 
 
+def test_a_node_on_which_workers_refuse_leaves_the_others_at_work(ray_run: Run) -> None:
+    bad, good = ray_run.cluster.nodes
+    study = ray_run.folder / "study.py"
+    refusal = (
+        "def objective(trial):\n"
+        "    from optuna_snn.backends import MissingPackageError\n"
+        f"    if os.environ['RAY_RAYLET_PID'] == '{bad}':\n"
+        "        raise MissingPackageError('Foo is not installed')\n"
+    )
+    study.write_text(study.read_text().replace("def objective(trial):\n", refusal))
+    run = ray_run.start("--workers", "4", "--gpus-per-worker", "1", "--n-trials", "5")
+    ray_run.wait_for(lambda: "cannot work and are not started again" in ray_run.output, "the note")
+    (line,) = [line for line in ray_run.output.splitlines() if "cannot work" in line]
+    assert line.startswith("workers ")
+    assert line.count(" GPU ") == 2
+    assert line.endswith(": Foo is not installed")
+    assert {trial.user_attrs["node"] for trial in ray_run.wait_for_running(2)} == {good}
+    ray_run.gate.touch()
+    assert run.wait(timeout=WAIT_S) == 0, ray_run.output
+    assert {trial.state for trial in ray_run.trials()} == {COMPLETE, FAIL}
+    assert len(ray_run.trials(COMPLETE)) >= 5
+    assert len(ray_run.trials(FAIL)) == 2
+
+
 def test_signals_stop_the_workers_whose_trials_are_queued_again(ray_run: Run) -> None:
     run = ray_run.start("--workers", "2", "--n-trials", "5", "--stop-grace", "600")
     running = ray_run.wait_for_running(2)

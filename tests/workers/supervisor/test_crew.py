@@ -18,6 +18,7 @@ from optuna_snn.workers.display.progress import Progress, ProgressReader
 from optuna_snn.workers.identity import WORKER_KEY, worker_name
 from optuna_snn.workers.run_files import RunFiles
 from optuna_snn.workers.stop import KILL_AFTER_S
+from optuna_snn.workers.supervisor import crew as crew_module
 from optuna_snn.workers.supervisor.crew import Crew
 from optuna_snn.workers.supervisor.slot import Slot, SlotState
 from optuna_snn.workers.supervisor.worker_log import claim_logs, claimed_logs
@@ -107,6 +108,40 @@ def test_a_worker_that_finishes_or_stops_is_not_told(records: Records) -> None:
     tend_until(crew, lambda: not crew.is_alive)
     assert crew.states == [SlotState.FINISHED, SlotState.STOPPED]
     assert (records.notes, records.deaths) == ([], [])
+
+
+def refusing(line: str) -> str:
+    return f"raise SystemExit(print('error: {line}') or 2)"
+
+
+def test_workers_that_refuse_are_told_by_their_reasons_while_the_others_go_on(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crew = records.start(refusing("no Foo"), SLEEP, refusing("no Bar"), refusing("no Foo"))
+    refused = SlotState.REFUSED
+    tend_until(crew, lambda: crew.states == [refused, SlotState.RUNNING, refused, refused])
+    # The other may be about to refuse as well: then once is enough.
+    assert (records.notes, crew.refusal) == ([], None)
+    monkeypatch.setattr(crew_module, "TOLD_AFTER_S", 0.0)
+    for _ in range(2):
+        crew.tend(progress())
+    assert records.notes == [
+        "workers 0 (cuda:0), 3 (cuda:3) cannot work and are not started again: no Foo",
+        "worker 2 (cuda:2) cannot work and is not started again: no Bar",
+    ]
+    assert records.deaths == []
+    assert crew.is_alive
+
+
+def test_what_all_workers_refuse_is_no_note(records: Records) -> None:
+    crew = records.start(refusing("no Foo"), refusing("no Bar"))
+    assert crew.refusal is None
+    tend_until(crew, lambda: not crew.is_alive)
+    assert (crew.refusal, records.notes) == ("no Foo", [])
+
+
+def test_a_crew_of_none_refuses_nothing(records: Records) -> None:
+    assert records.start().refusal is None
 
 
 def test_a_worker_that_hangs_beyond_the_time_limit_is_killed_and_its_trial_fails(

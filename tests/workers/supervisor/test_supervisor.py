@@ -233,6 +233,31 @@ def test_what_a_worker_refuses_is_told_by_the_supervisor(toy: Callable[..., Path
 
 
 @pytest.mark.slow
+def test_what_one_worker_refuses_the_others_do(toy: Callable[..., Path], tmp_path: Path) -> None:
+    file = toy(
+        f"""
+        import time
+        from pathlib import Path
+        def objective(trial):
+            from optuna_snn.backends import MissingPackageError
+            x = trial.suggest_float("x", 0.0, 1.0)
+            try:
+                Path({str(tmp_path / "first")!r}).touch(exist_ok=False)
+            except FileExistsError:
+                time.sleep(0.3)
+                return x
+            raise MissingPackageError("Foo is not installed; run: foo")
+        """
+    )
+    outcome, recorder = run(file, n_trials=12, n_workers=2)
+    assert outcome.end is RunEnd.BUDGET_MET
+    states = [trial.state for trial in outcome.study.get_trials()]
+    assert sorted(states) == sorted([TrialState.COMPLETE] * 12 + [TrialState.FAIL])
+    (note,) = recorder.notes
+    assert "cannot work and is not started again: Foo is not installed; run: foo" in note
+
+
+@pytest.mark.slow
 def test_the_run_ends_when_its_time_is_over(toy: Callable[..., Path]) -> None:
     outcome, _ = run(toy(SHORT), n_trials=10_000, timeout_s=8.0)
     assert outcome.end is RunEnd.TIMED_OUT
