@@ -38,6 +38,14 @@ def spike_report(trial: FrozenTrial) -> SpikeReport | None:
         ) from error
 
 
+def readable_report(trial: FrozenTrial) -> SpikeReport | None:
+    """The trial's spike report; None where a monitor of another version wrote it, or none did."""
+    try:
+        return spike_report(trial)
+    except ValueError:
+        return None
+
+
 def spike_constraints(report: SpikeReport) -> dict[str, float]:
     """Return the constraints that follow from a report, by the names they are stored under."""
     silent, saturated = report.constraints, report.saturation_constraints

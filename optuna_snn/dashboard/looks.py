@@ -11,8 +11,9 @@ from functools import cached_property
 
 from optuna.trial import FrozenTrial, TrialState
 
-from optuna_snn.dashboard.shown_trials import mark_of, readable_report, shown_trial
+from optuna_snn.dashboard.shown_trials import mark_of, shown_trial
 from optuna_snn.spikes.report import SpikeReport
+from optuna_snn.stored_spikes import readable_report
 from optuna_snn.workers.display.progress import constraint_names, is_feasible
 
 __all__ = ["Look", "ShownTrials"]
@@ -90,7 +91,7 @@ class ShownTrials:
             report,
             names,
             shown_trial(trial, names, report),
-            mark_of(trial, names),
+            mark_of(trial, names, report),
             trial.state == TrialState.COMPLETE and is_feasible(trial, names),
         )
         if trial.state.is_finished():

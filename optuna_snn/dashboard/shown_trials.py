@@ -28,10 +28,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn.history.attributes import CONSTRAINT_PREFIX
 from optuna_snn.spikes.report import SpikeReport
-from optuna_snn.stored_spikes import SPIKES_KEY, spike_report
+from optuna_snn.stored_spikes import SPIKES_KEY
 from optuna_snn.workers.display.progress import is_feasible, kind_of
 
-__all__ = ["MARK_KEY", "mark_of", "readable_report", "shown_trial"]
+__all__ = ["MARK_KEY", "mark_of", "shown_trial"]
 
 LIST_KEY = "constraints"
 """System attribute that optuna-dashboard reads."""
@@ -74,25 +74,18 @@ def shown_trial(
     return shown
 
 
-def mark_of(trial: FrozenTrial, names: frozenset[str]) -> str:
+def mark_of(trial: FrozenTrial, names: frozenset[str], report: SpikeReport | None = None) -> str:
     """Return the mark of a stored trial; see the head of this file.
 
-    names: of all constraints that the study knows
+    names:  of all constraints that the study knows
+    report: the trial's own, where it has been read already
     """
-    kind = kind_of(trial)
+    kind = kind_of(trial, report)
     if kind == "complete" and names:
         return "feasible" if is_feasible(trial, names) else "infeasible"
     if kind == "pruned" and any(value > 0.0 for value in trial.constraints.values()):
         return "infeasible"
     return kind
-
-
-def readable_report(trial: FrozenTrial) -> SpikeReport | None:
-    """The trial's spike report; None where a monitor of another version wrote it, or none did."""
-    try:
-        return spike_report(trial)
-    except ValueError:
-        return None
 
 
 def _finite(value: float) -> float:
@@ -102,7 +95,7 @@ def _finite(value: float) -> float:
 def _attributes(
     trial: FrozenTrial, names: frozenset[str], report: SpikeReport | None
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {MARK_KEY: mark_of(trial, names)} if names else {}
+    found: dict[str, Any] = {MARK_KEY: mark_of(trial, names, report)} if names else {}
     constraints = trial.constraints
     if constraints:
         found[VIOLATION_KEY] = sum(max(0.0, value) for value in constraints.values())

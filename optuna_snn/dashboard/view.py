@@ -26,7 +26,8 @@ from optuna_snn.dashboard.reading import (
     describe_reading_error,
     open_for_reading,
 )
-from optuna_snn.dashboard.shown_trials import readable_report, shown_trial
+from optuna_snn.dashboard.shown_trials import shown_trial
+from optuna_snn.stored_spikes import readable_report
 from optuna_snn.workers.errors import RunError
 from optuna_snn.workers.storage.database_errors import StorageError
 from optuna_snn.workers.storage.urls import database_file, normalise_url

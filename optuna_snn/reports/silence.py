@@ -12,7 +12,6 @@ from optuna.trial import FrozenTrial
 from optuna_snn.reports.contents import Finding
 from optuna_snn.spikes.report import SpikeReport
 from optuna_snn.visualization.reading import Reading, n_of
-from optuna_snn.workers.display.progress import kind_of
 
 __all__ = ["Trend", "silence_findings", "strongest_trend"]
 
@@ -55,7 +54,7 @@ def silence_findings(reading: Reading) -> list[Finding]:
     trials = [trial for trial in reading.counted if trial.number in reading.reports]
     if len(trials) < MIN_TRIALS:
         return []
-    is_silent = [kind_of(trial) == "silent" for trial in trials]
+    is_silent = [reading.kind(trial) == "silent" for trial in trials]
     has_way_out = bool(reading.best_first) or not reading.has_one_objective
     if has_way_out and np.mean(is_silent[-RECENT:]) < SILENT_SHARE:
         return []

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn.reports.contents import Column, Table
 from optuna_snn.visualization.reading import Reading, n_of
-from optuna_snn.workers.display.progress import kind_of, saturated_layers, silent_layers
+from optuna_snn.workers.display.progress import stopped_by
 
 __all__ = ["stopped_table"]
 
@@ -31,10 +31,7 @@ def stopped_table(reading: Reading) -> Table:
     for trial in reading.trials:
         if trial.state != TrialState.PRUNED:
             continue
-        for why, layers in (
-            ("silent", silent_layers(trial)),
-            ("saturated", saturated_layers(trial)),
-        ):
+        for why, layers in stopped_by(trial, reading.reports.get(trial.number)).items():
             for layer in layers:
                 groups.setdefault((layer, why), []).append(trial)
     rows = [
@@ -87,7 +84,7 @@ def _note(reading: Reading) -> str:
     violated: Counter[str] = Counter()
     n_infeasible = 0
     for trial in reading.trials:
-        if kind_of(trial) == "complete":
+        if reading.kind(trial) == "complete":
             names = [name for name, c in trial.constraints.items() if c > 0.0]
             violated.update(names)
             n_infeasible += bool(names)

@@ -13,7 +13,6 @@ from optuna_snn.spikes.tally import BIN_STARTS, Tally
 from optuna_snn.visualization.reading import Reading, n_of
 from optuna_snn.visualization.silence import LAYER_SYMBOLS, layer_mark_size, layer_names
 from optuna_snn.visualization.values import mark_size, value_words
-from optuna_snn.workers.display.progress import kind_of
 
 __all__ = ["MeanSpikes", "activity_picture", "mean_spikes"]
 
@@ -138,7 +137,8 @@ def _words(reading: Reading, trial: FrozenTrial, layer: str, mean: MeanSpikes) -
     spikes = f"{mean.middle:.3g}"
     if mean.high > mean.low:
         spikes = f"{mean.low:.3g} to {mean.high:.3g}"
-    return f"{value_words(reading, trial)}\n{layer}: {spikes} spikes per sample\n{kind_of(trial)}"
+    value, kind = value_words(reading, trial), reading.kind(trial)
+    return f"{value}\n{layer}: {spikes} spikes per sample\n{kind}"
 
 
 def _notes(reading: Reading, marks: Sequence[Marks]) -> list[str]:

@@ -58,8 +58,16 @@ class Reading:
 
     @cached_property
     def n_by_kind(self) -> Counter[str]:
-        """How many trials of each kind there are (`workers.display.progress`)."""
-        return Counter(kind_of(trial) for trial in self.trials)
+        """How many trials of each kind there are."""
+        return Counter(self._kinds.values())
+
+    def kind(self, trial: FrozenTrial) -> str:
+        """The kind of a trial of the study (`workers.display.progress`)."""
+        return self._kinds[trial.number]
+
+    @cached_property
+    def _kinds(self) -> dict[int, str]:
+        return {t.number: kind_of(t, self.reports.get(t.number)) for t in self.trials}
 
     def value(self, trial: FrozenTrial) -> float | None:
         """The trial's finite value, in a study of one objective; None where there is none."""

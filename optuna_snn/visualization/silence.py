@@ -8,7 +8,6 @@ from optuna_snn.drawing.palette import LAYER_COLOURS
 from optuna_snn.drawing.pictures import Axis, Line, Marks, Panel, Picture, Symbol
 from optuna_snn.visualization.reading import Reading, n_of
 from optuna_snn.visualization.values import TRIAL_AXIS, mark_size
-from optuna_snn.workers.display.progress import kind_of
 
 __all__ = [
     "LAYER_SYMBOLS",
@@ -44,7 +43,7 @@ def silent_share_picture(reading: Reading) -> Picture:
 
 def stopped_share_panel(reading: Reading) -> Panel:
     """The share of trials that were stopped as silent or saturated, among the last WINDOW."""
-    kinds = [kind_of(trial) for trial in reading.counted]
+    kinds = [reading.kind(trial) for trial in reading.counted]
     is_stopped = np.array([kind in ("silent", "saturated") for kind in kinds], dtype=float)
     total = np.concatenate([[0.0], np.cumsum(is_stopped)])
     end = np.arange(1, is_stopped.size + 1)
@@ -90,7 +89,8 @@ def _silent_samples_panel(reading: Reading) -> Panel:
                 colour=LAYER_COLOURS[i % len(LAYER_COLOURS)],
                 symbol=LAYER_SYMBOLS[i % len(LAYER_SYMBOLS)],
                 hover=[
-                    f"trial {trial.number}, {kind_of(trial)}\n{layer}: {share:.1%} silent samples"
+                    f"trial {trial.number}, {reading.kind(trial)}\n"
+                    f"{layer}: {share:.1%} silent samples"
                     for trial, share in found
                 ],
                 size=layer_mark_size(reading, i, len(names)),

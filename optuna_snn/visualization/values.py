@@ -10,7 +10,6 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna_snn.drawing.palette import Colour
 from optuna_snn.drawing.pictures import Axis, Line, Marks, Panel, Symbol, room_above_rugs
 from optuna_snn.visualization.reading import Reading
-from optuna_snn.workers.display.progress import kind_of
 
 __all__ = [
     "RUG_KINDS",
@@ -40,7 +39,7 @@ def values_panel(reading: Reading) -> Panel:
     complete = [(t, v) for t, v in valued if t.state == TrialState.COMPLETE]
     feasible = [(t, v) for t, v in complete if reading.is_feasible(t)]
     infeasible = [(t, v) for t, v in complete if not reading.is_feasible(t)]
-    pruned = [(t, v) for t, v in valued if kind_of(t) == "pruned"]
+    pruned = [(t, v) for t, v in valued if reading.kind(t) == "pruned"]
     groups: tuple[tuple[str, Sequence[tuple[FrozenTrial, float]], Symbol, Colour], ...] = (
         ("infeasible", infeasible, "x", "orange"),
         ("pruned", pruned, "triangle", "purple"),
@@ -114,7 +113,7 @@ def _why_none(reading: Reading) -> str:
 def _rugs(reading: Reading) -> list[Marks]:
     rugs = []
     for row, (kind, symbol, colour) in enumerate(RUG_KINDS):
-        numbers = [trial.number for trial in reading.trials if kind_of(trial) == kind]
+        numbers = [trial.number for trial in reading.trials if reading.kind(trial) == kind]
         if numbers:
             rugs.append(
                 Marks(

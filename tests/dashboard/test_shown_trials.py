@@ -12,7 +12,8 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optuna_snn import SpikeMonitor
-from optuna_snn.dashboard.shown_trials import mark_of, readable_report, shown_trial
+from optuna_snn.dashboard.shown_trials import mark_of, shown_trial
+from optuna_snn.stored_spikes import readable_report
 
 NAMES = frozenset({"energy", "silent/output"})
 

@@ -3,12 +3,15 @@
 Every trial falls into one kind:
 
     complete   COMPLETE
-    silent     PRUNED with a violated constraint "silent/<layer>": stopped by its spikes
-    saturated  PRUNED with a violated constraint "saturated/<layer>", and none of silence
+    silent     PRUNED, and by its spike report the rule stops it as silent
+    saturated  PRUNED, and likewise as saturated, and not as silent
     pruned     PRUNED for another reason
     failed     FAIL, those included that were queued again
     running    RUNNING
     waiting    WAITING: enqueued by the user or queued again after a failure
+
+Where no report can be read, a violated constraint "silent/<layer>" or "saturated/<layer>" of a
+PRUNED trial says it.
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial, TrialState
 
-from optuna_snn.stored_spikes import CONSTRAINT_PREFIX, SATURATION_PREFIX, spike_report
+from optuna_snn.spikes.report import SpikeReport
+from optuna_snn.stored_spikes import CONSTRAINT_PREFIX, SATURATION_PREFIX, readable_report
 from optuna_snn.workers.budget import COUNTED_STATES
 
 __all__ = [
@@ -31,6 +35,7 @@ __all__ = [
     "kind_of",
     "saturated_layers",
     "silent_layers",
+    "stopped_by",
 ]
 
 
@@ -67,41 +72,74 @@ class ProgressReader:
 
     def __init__(self, direction: str) -> None:
         self._direction = direction
-        self._samples: dict[int, tuple[int, int]] = {}
+        self._known: dict[int, _Finished] = {}
 
     def read(self, trials: Sequence[FrozenTrial]) -> Progress:
         """The progress of a study with these trials."""
         finished = [trial for trial in trials if trial.state.is_finished()]
         for trial in finished:
-            if trial.number not in self._samples:
-                self._samples[trial.number] = _samples_saved_and_planned(trial)
+            if trial.number not in self._known:
+                self._known[trial.number] = _finished(trial)
+        known = [self._known[trial.number] for trial in finished]
+        kinds = Counter(each.kind for each in known)
+        kinds.update(kind_of(trial) for trial in trials if not trial.state.is_finished())
         names = constraint_names(trials)
         best = best_trials(trials, self._direction, 1)
         return Progress(
-            n_by_kind=Counter(kind_of(trial) for trial in trials),
+            n_by_kind=kinds,
             n_infeasible=sum(
                 trial.state == TrialState.COMPLETE and not is_feasible(trial, names)
                 for trial in trials
             ),
             best=best[0] if best else None,
-            samples_saved=sum(self._samples[trial.number][0] for trial in finished),
-            samples_planned=sum(self._samples[trial.number][1] for trial in finished),
+            samples_saved=sum(each.samples_saved for each in known),
+            samples_planned=sum(each.samples_planned for each in known),
             finished=tuple(sorted(finished, key=_finishing_order)),
             running=tuple(trial for trial in trials if trial.state == TrialState.RUNNING),
         )
 
 
-def kind_of(trial: FrozenTrial) -> str:
-    """The kind of a trial; see the table at the head of this file."""
+@dataclass(frozen=True)
+class _Finished:
+    """What is counted of a finished trial."""
+
+    kind: str
+    samples_saved: int = 0
+    samples_planned: int = 0
+
+
+def kind_of(trial: FrozenTrial, report: SpikeReport | None = None) -> str:
+    """The kind of a trial; see the table at the head of this file.
+
+    report: its own, where it has been read already
+    """
     match trial.state:
         case TrialState.PRUNED:
-            if silent_layers(trial):
-                return "silent"
-            return "saturated" if saturated_layers(trial) else "pruned"
+            layers = stopped_by(trial, report)
+            return next((why for why in ("silent", "saturated") if layers[why]), "pruned")
         case TrialState.FAIL:
             return "failed"
         case _:
             return trial.state.name.lower()
+
+
+def stopped_by(trial: FrozenTrial, report: SpikeReport | None = None) -> dict[str, list[str]]:
+    """The layers that made the rule stop a PRUNED trial, as "silent" and as "saturated".
+
+    report: as for `kind_of`
+    """
+    violating = {"silent": silent_layers(trial), "saturated": saturated_layers(trial)}
+    if not any(violating.values()):
+        return violating  # who is stopped violates a constraint: no report needs to be read
+    report = report or readable_report(trial)
+    if report is None:
+        return violating
+    is_silent, is_saturated = report.is_silent, report.is_saturated
+    layers = report.layers.items()
+    return {
+        "silent": [name for name, layer in layers if is_silent and layer.is_silent],
+        "saturated": [name for name, layer in layers if is_saturated and layer.is_saturated],
+    }
 
 
 def silent_layers(trial: FrozenTrial) -> list[str]:
@@ -157,15 +195,11 @@ def _finishing_order(trial: FrozenTrial) -> tuple[float, int]:
     return (0.0 if finished is None else finished.timestamp(), trial.number)
 
 
-def _samples_saved_and_planned(trial: FrozenTrial) -> tuple[int, int]:
-    """Samples of a COMPLETE or PRUNED trial; (0, 0) where no monitor, or a foreign one, wrote."""
-    if trial.state not in COUNTED_STATES:
-        return 0, 0
-    try:
-        report = spike_report(trial)
-    except ValueError:
-        return 0, 0
+def _finished(trial: FrozenTrial) -> _Finished:
+    """No samples of FAIL trials, nor where no monitor, or a foreign one, wrote."""
+    report = readable_report(trial) if trial.state in COUNTED_STATES else None
+    kind = kind_of(trial, report)
     if report is None or report.samples_saved is None:
-        return 0, 0
+        return _Finished(kind)
     saved = report.samples_saved if trial.state == TrialState.PRUNED else 0
-    return saved, report.planned_samples or 0
+    return _Finished(kind, saved, report.planned_samples or 0)

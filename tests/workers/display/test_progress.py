@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import optuna
@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_snn.monitor import SpikeMonitor
+from optuna_snn.pruner import SpikeActivityPruner
+from optuna_snn.spikes.report import OverLayers
+from optuna_snn.spikes.rules import RuleName
 from optuna_snn.stored_spikes import SPIKES_KEY
 from optuna_snn.workers.display.progress import (
     ProgressReader,
@@ -21,6 +24,7 @@ from optuna_snn.workers.display.progress import (
     kind_of,
     saturated_layers,
     silent_layers,
+    stopped_by,
 )
 
 
@@ -63,6 +67,66 @@ def test_each_trial_is_of_one_kind(
 ) -> None:
     value = 1.0 if state == TrialState.COMPLETE else None
     assert kind_of(trial(state, value, constraints)) == kind
+
+
+def monitored(
+    rule: RuleName,
+    *,
+    over_layers: OverLayers = "any",
+    counts: Mapping[str, Sequence[int]],
+    pruner: optuna.pruners.BasePruner | None = None,
+) -> FrozenTrial:
+    """A trial that trains for ten looks, unless it is pruned before."""
+    study = optuna.create_study(pruner=SpikeActivityPruner(pruner))
+
+    def objective(trial: optuna.Trial) -> float:
+        with SpikeMonitor(trial, rule=rule, over_layers=over_layers, warmup=0) as monitor:
+            for look in range(10):
+                for layer, spikes in counts.items():
+                    monitor.update(layer, spikes)
+                trial.report(0.0, look)
+                if trial.should_prune():
+                    raise optuna.TrialPruned
+        return 0.0
+
+    study.optimize(objective, n_trials=1)
+    return study.trials[0]
+
+
+SOME_SILENT = [0, 0] + [9] * 14
+ALL_PRUNED = optuna.pruners.ThresholdPruner(upper=-1.0, n_warmup_steps=5)
+
+
+@pytest.mark.parametrize("rule", ["record", "sequential"])
+def test_a_trial_of_another_pruner_was_not_stopped_by_its_spikes(rule: RuleName) -> None:
+    pruned = monitored(rule, counts={"a": SOME_SILENT}, pruner=ALL_PRUNED)
+    assert pruned.state is TrialState.PRUNED
+    assert silent_layers(pruned) == ["a"]  # the constraint is violated all the same
+    assert kind_of(pruned) == "pruned"
+    assert stopped_by(pruned) == {"silent": [], "saturated": []}
+    counted = ProgressReader("minimize").read([pruned]).n_by_kind
+    assert counted == {"pruned": 1}
+
+
+def test_who_is_stopped_by_all_layers_together_is_stopped_by_each() -> None:
+    dead = [0] * 16
+    counts = {"a": dead, "b": dead}
+    stopped = monitored("sequential", over_layers="all", counts=counts)
+    assert stopped.state is TrialState.PRUNED
+    assert silent_layers(stopped) == ["all"]
+    assert kind_of(stopped) == "silent"
+    assert stopped_by(stopped) == {"silent": ["a", "b"], "saturated": []}
+
+
+def test_a_layer_that_is_not_silent_itself_has_stopped_nothing() -> None:
+    stopped = monitored("sequential", counts={"alive": SOME_SILENT, "dead": [0] * 16})
+    assert silent_layers(stopped) == ["alive", "dead"]
+    assert stopped_by(stopped) == {"silent": ["dead"], "saturated": []}
+
+
+def test_a_report_that_cannot_be_read_leaves_it_to_the_constraints() -> None:
+    foreign = trial(TrialState.PRUNED, None, {"silent/a": 0.5}, 0, {SPIKES_KEY: {"version": 99}})
+    assert kind_of(foreign) == "silent"
 
 
 def test_silent_layers_are_those_whose_silence_is_too_large() -> None:
