@@ -255,7 +255,9 @@ class SpikeMonitor:
         if self._watch is not None:
             raise RuntimeError(
                 "SpikeMonitor.watch() was called already. Name all layers in one call; of several "
-                "models pass torch.nn.ModuleList([...])."
+                "models that run in the same batches pass torch.nn.ModuleList([...]); of models "
+                "that are trained one after the other, as in a cross-validation, watch the first, "
+                "and train the others after the monitor's block."
             )
         from optuna_snn.probes.layers import find_layers  # these import torch
         from optuna_snn.probes.membranes import membrane_names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from optuna.trial import BaseTrial, FrozenTrial
+from optuna.trial import BaseTrial, FrozenTrial, Trial
 
 from optuna_snn.constraint_errors import set_constraint_sd
 from optuna_snn.spikes.checks import checked_real
@@ -87,7 +87,11 @@ class SpikeWriter:
         self._written_at = clock()
 
     def open(self) -> None:
-        """Count the interval from now; ValueError if the trial has constraints on spikes."""
+        """Count the interval from now; ValueError if the trial has constraints on spikes.
+
+        Optuna's own retries copy the report of the dead trial, by which this one would be pruned:
+        it is overwritten.
+        """
         self._written_at = self._clock()
         prefixes = (CONSTRAINT_PREFIX, SATURATION_PREFIX)
         taken = [key for key in self._trial.constraints if key.startswith(prefixes)]
@@ -98,6 +102,8 @@ class SpikeWriter:
                 "trial is the retry of a dead one, open the storage by "
                 "optuna_snn.workers.open_storage, which does not copy constraints to a retry."
             )
+        if isinstance(self._trial, Trial) and SPIKES_KEY in self._trial.user_attrs:
+            self._trial.set_user_attr(SPIKES_KEY, self._written.to_json())
 
     @property
     def is_due(self) -> bool:

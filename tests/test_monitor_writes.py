@@ -13,6 +13,7 @@ from scipy.stats import beta
 from optuna_snn import monitor as monitor_module
 from optuna_snn.constraint_errors import CONSTRAINT_SD_KEY
 from optuna_snn.monitor import SpikeMonitor
+from optuna_snn.pruner import SpikeActivityPruner
 from optuna_snn.stored_spikes import SPIKES_KEY, spike_report
 
 DEAD = np.zeros(16, dtype=int)
@@ -225,6 +226,23 @@ def test_a_second_monitor_for_a_trial_is_refused_before_it_trains() -> None:
         monitor.update("output", ALIVE)
     with pytest.raises(ValueError, match=r"'silent/output' already.*one SpikeMonitor per trial"):
         SpikeMonitor(trial, warmup=0).__enter__()
+
+
+def test_the_report_of_a_dead_trial_prunes_no_retry_that_inherited_it() -> None:
+    """As Optuna's own callback for retries copies user attributes."""
+    study = optuna.create_study(pruner=SpikeActivityPruner())
+    dead = study.ask()
+    with pytest.raises(optuna.TrialPruned), SpikeMonitor(dead, warmup=0) as monitor:
+        monitor.update("a", np.zeros(64, dtype=int))
+        assert dead.should_prune()
+        raise optuna.TrialPruned
+    inherited = study.trials[0].user_attrs
+    study.enqueue_trial({}, user_attrs=inherited)
+    retry = study.ask()
+    assert SPIKES_KEY in retry.user_attrs
+    with SpikeMonitor(retry, warmup=0) as monitor:
+        monitor.update("a", ALIVE)
+        assert not retry.should_prune()
 
 
 def test_running_a_finished_trial_again_changes_nothing_in_it() -> None:

@@ -59,8 +59,9 @@ class Checkpoint:
     earlier forerunner. A state that cannot be written (a full disk) is warned of once, and
     training goes on.
 
-    Two things to think of. A retry starts without the user attributes, constraints and
-    intermediate values that the dead trial had set: put what they depend on into the state
+    Two things to think of. A retry by the workers of this package starts without the user
+    attributes, constraints and intermediate values that the dead trial had set (Optuna's own
+    callback copies the attributes): put what they depend on into the state
     (`SpikeMonitor.state`). And a state must hold
     all that the rest of the training depends on, random states included, or the resumed training
     is another one.

@@ -7,6 +7,7 @@ put them. Optuna's own reader of it is not used, for it warns of being experimen
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -62,6 +63,11 @@ def first_trial_number(trial: BaseTrial) -> int:
     if isinstance(trial, FrozenTrial):
         return next(iter(_forerunners(trial)), trial.number)
     return trial.number
+
+
+def retried_numbers(trials: Iterable[FrozenTrial]) -> set[int]:
+    """Return the numbers of dead trials that another trial has tried again."""
+    return {number for trial in trials for number in _forerunners(trial)}
 
 
 def _forerunners(trial: FrozenTrial) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ KNOWN_AXES: dict[tuple[str, str], Axes] = {
     ("snntorch", "AssociativeLeaky"): "time batch ...",
     ("snntorch", "LeakyParallel"): "time batch ...",
     ("snntorch", "LeakyKernel"): "time batch ...",
+    ("spikingjelly", "PSN"): "time batch ...",  # it has no step mode, and takes all steps at once
     ("bindsnet", "Nodes"): "batch ...",
 }
 """(package, class) -> axes of what it emits; the most derived class of a module counts."""
@@ -111,7 +112,8 @@ def known_axes(module: nn.Module) -> Axes | None:
         if package == "lava":
             return "batch ... time"
         if package == "spikingjelly":
-            return STEP_MODES.get(getattr(module, "step_mode", None))
+            mode = getattr(module, "step_mode", None)
+            return STEP_MODES.get(mode, KNOWN_AXES.get((package, name)))
         if (package, name) in KNOWN_AXES:
             return KNOWN_AXES[package, name]
     return None

@@ -100,8 +100,9 @@ class Watch:
             raise ValueError(
                 f"Layer {idle[0]!r} is watched but did not run in training mode since the last "
                 "monitor.update(). Call update() after each batch; call model.train() before "
-                "training, as modules in eval mode are not counted; and watch only layers that "
-                "run in every batch: monitor.watch(model, layers=[...])."
+                "training, as modules in eval mode are not counted; watch a model that "
+                "torch.compile compiles before its first call; and watch only layers that run in "
+                "every batch: monitor.watch(model, layers=[...])."
             )
         n_samples = {name: count.n_samples for name, count in ran.items()}
         if len(set(n_samples.values())) > 1:
@@ -204,6 +205,8 @@ class _Recorder:
         """Count what the module returned; the first of several tensors are the spikes."""
         if self.is_paused or not module.training or graph_task() != -1:
             return  # in a backward pass a forward call is that of gradient checkpointing
+        if module is not self._layer.module:
+            self._refuse_replica(module)
         if (
             self._is_plain
             and self._n_steps
@@ -299,6 +302,15 @@ class _Recorder:
                 count_spikes(steps, "time batch ...", is_step_enough=self.is_proven)
             )
             self._n_steps = 0
+
+    def _refuse_replica(self, module: torch.nn.Module) -> None:
+        raise ValueError(
+            f"Layer {self._layer.name!r} runs as a copy of the {type(module).__name__} that is "
+            "watched, as torch.nn.DataParallel makes one for each device: its samples cannot be "
+            "told from further steps of the others'. Train on one device, or let each of them "
+            "run a trial of its own (optuna-snn run --devices all); or count the spikes of the "
+            "gathered output and pass monitor.update(layer, counts)."
+        )
 
     def _refuse_new_step_mode(self) -> None:
         raise ValueError(

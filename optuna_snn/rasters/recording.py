@@ -2,7 +2,8 @@
 
 Of each batch the first sample is kept until the next batch begins: at the end, those of the last
 one are there. What is counted by a `probes.watching.Watch` is recorded, and nothing else: calls in
-eval mode, in blocks `paused` and in the backward pass are not. Nothing here waits for the device
+eval mode, in blocks `paused` and in the backward pass are not. Of a module that runs at several
+widths, the calls of the batch's first width are recorded. Nothing here waits for the device
 before `rasters`.
 """
 
@@ -90,6 +91,7 @@ class _Recorder:
         self._max_neurons, self._max_steps = max_neurons, max_steps
         self._steps: list[Tensor] = []
         self._n_steps = 0
+        self._n_neurons = 0
         self._stride = 1
 
     def __reduce__(self) -> tuple[type[_Inert], tuple[()]]:
@@ -129,12 +131,15 @@ class _Recorder:
         )
 
     def _keep(self, spikes: Tensor) -> None:
-        if self._watch.is_paused or spikes.ndim < 2 or spikes.shape[0] == 0:
+        if self._watch.is_paused or spikes.ndim < 2 or spikes.numel() == 0:
             return  # what cannot be read is refused by the watch
         if self.is_batch_over:
             self._steps, self._n_steps, self.is_batch_over = [], 0, False
         n_before = self._n_steps
         sample = first_sample(spikes.detach(), self.layer.axes)
+        if n_before and sample.shape[1] != self._n_neurons:
+            return
+        self._n_neurons = sample.shape[1]
         self._n_steps += sample.shape[0]
         if n_before < self._max_steps:
             self._stride = stride_of(sample.shape[1], self._max_neurons)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from optuna_snn.checkpoints.lineage import retried_numbers
 from optuna_snn.history import read_trials
 from optuna_snn.spikes.replay import Settings, Verdict, replayed
 from optuna_snn.spikes.report import OverLayers, SpikeReport
@@ -56,7 +57,7 @@ class Replay:
     settings: Settings
     trials: Sequence[ReplayedTrial]
     n_without_report: int
-    """Trials that are left out: without a monitor, or not finished."""
+    """Trials that are left out: without a monitor, not finished, or tried again."""
     is_maximized: bool
     good_share: float = GOOD_SHARE
     """Part of the COMPLETE trials, the best by value, that count as good networks."""
@@ -78,6 +79,11 @@ class Replay:
     def n_unknown(self) -> int:
         """Networks of which the study does not know."""
         return len(self.trials) - self.n_stopped - self.n_kept
+
+    @property
+    def n_cut(self) -> int:
+        """Of these, networks that were trained on after their stored trace had ended."""
+        return sum(t.verdict.is_cut for t in self.trials)
 
     @property
     def samples_planned(self) -> int:
@@ -138,9 +144,10 @@ def replay(
     """Ask what another rule would have done with the networks of a study.
 
     The options are those of `SpikeMonitor`; None keeps what the monitor of each trial had. Trials
-    that still run or wait, and trials without a spike report, are left out and counted. Nothing
-    is written. A COMPLETE trial is one of a whole training, unless its rule stopped it or it saw
-    less than nine tenths of its planned samples: what would have come after is not known then.
+    that still run or wait, dead ones that were tried again, and trials without a spike report are
+    left out and counted. Nothing is written. A COMPLETE trial is one of a whole training, unless
+    its rule stopped it or it saw less than nine tenths of its planned samples: what would have
+    come after is not known then.
 
     Silence alone is asked about. Trials that were stopped because their network was saturated are
     censored as all pruned ones are: a rule that stops them for silence before that is known to,
@@ -179,7 +186,11 @@ def replay(
         raise ValueError(f"Need 0 < good_share <= 1, got {good_share!r}.")
     settings = Settings(alpha, beta, rule, delta, warmup, min_samples, epoch_size, over_layers)
     trials = sorted(read_trials(study), key=lambda trial: trial.number)
-    reports = {t.number: spike_report(t) if t.state.is_finished() else None for t in trials}
+    retried = retried_numbers(trials)
+    reports = {
+        t.number: spike_report(t) if t.state.is_finished() and t.number not in retried else None
+        for t in trials
+    }
     return Replay(
         settings=settings,
         trials=[

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from optuna_snn.replays.study import Replay
+from optuna_snn.spikes.trace import MAX_SEGMENTS
 
 __all__ = ["print_replays"]
 
@@ -48,7 +49,9 @@ def _notes(replays: Sequence[Replay]) -> list[str]:
     ranked = first.ranked()
     notes = [f"{len(first.trials)} finished trials with a spike report"]
     if first.n_without_report:
-        notes[0] += f"; {first.n_without_report} without one, or not finished, are left out"
+        notes[0] += (
+            f"; {first.n_without_report} without one, not finished, or tried again are left out"
+        )
     notes.append("saved: part of the samples of full trainings, where spent and planned are known")
     if ranked:
         best, last = ranked[0].value, ranked[first.n_good - 1].value
@@ -58,7 +61,12 @@ def _notes(replays: Sequence[Replay]) -> list[str]:
         "kept: not stopped at the moments of which the spikes are stored; silence that came and "
         "went between two of them is not seen"
     )
-    if any(each.n_unknown for each in replays):
+    if n_cut := max(each.n_cut for each in replays):
+        notes.append(
+            f"unknown: {n_cut} were trained for longer than their stored traces reach, which end "
+            f"after {MAX_SEGMENTS} segments, of which each epoch has one or more"
+        )
+    if any(each.n_unknown > each.n_cut for each in replays):
         notes.append(
             "unknown: stopped too early to tell, or alpha within a bin of the histogram; "
             'rule="record" stops nothing, and bins are exact up to 20 spikes'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -54,8 +54,9 @@ def retrain_best(
         repeats: How many trainings of each.
         folder: Where the files go; it is made.
         seed: With the numbers of trial and repeat it determines the seed of a training.
-        resume: Keep what `folder` already has of the same params and seeds, from the first moment
-            on: another interruption loses none of it.
+        resume: Keep what `folder` already has, from the first moment on: another interruption
+            loses none of it. Trainings of the same params and seed count, those beyond `repeats`
+            as well; those of trials that are not among the best any more stay in the file.
         on_repeat: Called after each training with the trial so far.
 
     Raises:
@@ -87,16 +88,16 @@ def retrain_best(
             f"{folder} holds the results of a retraining; --resume keeps them and trains what is "
             "missing, --folder names another folder"
         )
-    known = _finished(folder) if resume else {}
+    former = read_results(folder, study.study_name) if resume else ()
     results: list[RetrainedTrial] = []
     for trial in chosen:
         assert trial.value is not None  # COMPLETE, with one objective value
         result = RetrainedTrial(trial.number, trial.value, trial.params)
-        for index in range(1, repeats + 1):
-            repeat = known.get(_key(result, index, _seed(seed, trial.number, index)))
-            if repeat is not None:
-                result = result.with_repeat(repeat)
+        for finished in _finished(former, result, folder, seed):
+            result = result.with_repeat(finished)
         results.append(result)
+    numbers = {result.number for result in results}
+    others = [trial for trial in former if trial.number not in numbers]
     for place, result in enumerate(results):
         for index in range(1, repeats + 1):
             repeat = next((each for each in result.repeats if each.index == index), None)
@@ -104,7 +105,7 @@ def retrain_best(
                 number_seed = _seed(seed, result.number, index)
                 repeat = _train(objective, result, index, number_seed, folder)
                 result = results[place] = result.with_repeat(repeat)
-            _keep(study, folder, results, result)
+            _keep(study, folder, [*results, *others], result)
             on_repeat(result, repeat)
     if not any(result.test_accuracies for result in results):
         raise RunError(f"every training failed; the first one: {results[0].repeats[0].error}")
@@ -119,6 +120,9 @@ def _train(
         found = objective.retrain(trial.params, seed)
         if not isinstance(found, Retrained):
             raise TypeError(f"retrain must return a Retrained, got {found!r:.80}")
+        # NumPy's numbers, which JSON does not know, are as good.
+        accuracy = float(found.test_accuracy)
+        spikes = {name: float(mean) for name, mean in found.spikes.items()}
     except Exception as error:  # a user's objective may raise anything; all of it means the same
         reason = describe_error(error)
         return Repeat(index, seed, perf_counter() - started_at, error=reason)
@@ -128,7 +132,7 @@ def _train(
         save_weights(folder / name, found.weights)
     except OSError as error:
         raise _unwritable(folder, error) from error
-    return Repeat(index, seed, seconds, found.test_accuracy, dict(found.spikes), name)
+    return Repeat(index, seed, seconds, accuracy, spikes, name)
 
 
 def _keep(
@@ -155,19 +159,24 @@ def _seed(seed: int, trial_number: int, index: int) -> int:
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _finished(folder: Path) -> dict[object, Repeat]:
+def _finished(
+    former: Sequence[RetrainedTrial], trial: RetrainedTrial, folder: Path, seed: int
+) -> list[Repeat]:
     """The trainings of an earlier call that did not fail and whose weights are there."""
-    return {
-        _key(trial, repeat.index, repeat.seed): repeat
-        for trial in read_results(folder)
-        for repeat in trial.repeats
-        if repeat.weights is not None and (folder / repeat.weights).is_file()
-    }
+    return [
+        repeat
+        for each in former
+        if each.number == trial.number and _as_json(each.params) == _as_json(trial.params)
+        for repeat in each.repeats
+        if repeat.seed == _seed(seed, trial.number, repeat.index)
+        and repeat.weights is not None
+        and (folder / repeat.weights).is_file()
+    ]
 
 
-def _key(trial: RetrainedTrial, index: int, seed: int) -> object:
-    """What tells a training from others; params as JSON, which is what the file gives back."""
-    return trial.number, json.dumps(trial.params, sort_keys=True), index, seed
+def _as_json(params: Mapping[str, Any]) -> str:
+    """What the file gives back."""
+    return json.dumps(params, sort_keys=True)
 
 
 def _unwritable(folder: Path, error: OSError) -> RunError:

@@ -97,15 +97,17 @@ def write(folder: Path, study_name: str, trials: Sequence[RetrainedTrial]) -> No
         unfinished.write_text(json.dumps(content, indent=1))
 
 
-def read_results(folder: str | Path) -> tuple[RetrainedTrial, ...]:
+def read_results(folder: str | Path, study_name: str | None = None) -> tuple[RetrainedTrial, ...]:
     """The results in a folder; none if there is no file.
 
-    Raises RunError, naming the file, if it holds something else.
+    Raises RunError, naming the file, if it holds something else, or the results of another study
+    than the one named.
     """
     path = Path(folder) / RESULTS_FILE
     try:
         content = json.loads(path.read_text())
-        return tuple(
+        of_study = content["study"]
+        results = tuple(
             RetrainedTrial(
                 each["number"],
                 each["validation"],
@@ -120,6 +122,12 @@ def read_results(folder: str | Path) -> tuple[RetrainedTrial, ...]:
         raise RunError(
             f"{path} holds no results of a retraining ({error}); move it away"
         ) from error
+    if study_name not in (None, of_study):
+        raise RunError(
+            f"{path} holds the results of study {of_study!r}, not of {study_name!r}; name another "
+            "--folder"
+        )
+    return results
 
 
 def save_weights(path: Path, weights: Mapping[str, NDArray[np.generic]]) -> None:

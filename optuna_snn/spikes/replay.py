@@ -106,6 +106,9 @@ class Verdict:
     """Samples the network would have processed, up to a look too many; None where unknown."""
     layer: str | None = None
     """The layer that would have stopped it first; None where all of them together do."""
+    is_cut: bool = False
+    """Whether it is unknown for that alone: the network was trained on after its trace had ended.
+    """
 
 
 def replayed(report: SpikeReport, settings: Settings, *, is_censored: bool) -> Verdict:
@@ -133,7 +136,8 @@ def replayed(report: SpikeReport, settings: Settings, *, is_censored: bool) -> V
     activities = [layer.activity for layer in report.layers.values()]
     is_whole = all(each.trace.n_samples == each.seen.n_samples for each in activities)
     if first_possible is not None or is_censored or not is_whole:
-        return Verdict(None, None)
+        is_cut = first_possible is None and not is_censored
+        return Verdict(None, None, is_cut=is_cut)
     return Verdict(False, report.samples_seen)
 
 

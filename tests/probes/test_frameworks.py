@@ -149,6 +149,15 @@ def test_spikingjelly_neurons_are_counted_in_both_step_modes(step_mode: str) -> 
         assert_same(watch.take(), {"hidden": counts(first), "output": counts(last)})
 
 
+def test_a_spikingjelly_neuron_without_step_modes_is_found_and_counted() -> None:
+    model = nn.Sequential(neuron.PSN(T=4), neuron.LIFNode(step_mode="m"))
+    assert spiking_paths(model) == ["0", "1"]
+    watch = Watch(find_layers(model, None, None))
+    emitted = model[0](torch.ones(4, 3, 5))
+    model[1](emitted)
+    np.testing.assert_array_equal(watch.take()["0"], emitted.detach().sum((0, 2)))
+
+
 def test_spikingjelly_neurons_without_spikes_are_not_taken_for_spiking() -> None:
     assert spiking_paths(spikingjelly_network()) == ["1", "3"]
 

@@ -25,6 +25,16 @@ def monitor(**options: object) -> SpikeMonitor:
     return SpikeMonitor(FixedTrial({}), warmup=0, **options)  # type: ignore[arg-type]
 
 
+def test_copies_of_a_layer_for_several_devices_are_refused() -> None:
+    """As DataParallel makes them: they share the hooks, and would count as further steps."""
+    model = TwoLayers()
+    watching(model)
+    replica = model.hidden._replicate_for_data_parallel()
+    model.hidden(torch.ones(2, 5))
+    with pytest.raises(ValueError, match=r"'hidden' runs as a copy of the Heaviside.*one device"):
+        replica(torch.ones(2, 5))
+
+
 def test_a_monitor_watches_inside_its_block_and_once() -> None:
     model = TwoLayers()
     watched = monitor()

@@ -54,6 +54,27 @@ def test_the_last_batch_is_kept_until_the_next_begins() -> None:
         assert 0 < hidden.n_spikes < 5 * n_steps
 
 
+def test_of_a_module_that_runs_at_several_widths_the_first_is_recorded() -> None:
+    model = nn.Sequential(Heaviside())
+    recording = begun(model, layers=["0"])
+    for widths in ((6, 3, 6, 3), (3, 6)):
+        for width in widths:
+            model(torch.ones(2, width))
+        recording.end_batch()
+        (raster,) = recording.rasters()
+        assert (raster.n_steps, raster.n_neurons) == (len(widths) // 2, widths[0])
+        assert raster.n_spikes == raster.n_steps * raster.n_neurons
+
+
+@pytest.mark.parametrize("axes", LAYOUTS)
+def test_a_batch_without_samples_is_not_recorded(axes: Axes) -> None:
+    shape = {"batch ...": (0, 4), "time batch ...": (5, 0, 4)}.get(axes, (0, 4, 5))
+    model = nn.Sequential(Heaviside())
+    recording = begun(model, axes, layers=["0"])
+    model(torch.ones(shape))
+    assert recording.rasters() == []
+
+
 @pytest.mark.parametrize("axes", LAYOUTS)
 def test_the_first_sample_is_found_in_every_layout(axes: Axes) -> None:
     rng = np.random.default_rng(0)

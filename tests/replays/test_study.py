@@ -1,5 +1,6 @@
 """A study under other rules: what is stopped, saved, lost and not known."""
 
+import io
 import math
 import sys
 from pathlib import Path
@@ -7,10 +8,13 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
+from rich.console import Console
 
 from optuna_snn import SpikeActivityPruner, SpikeMonitor, replay
 from optuna_snn.cli import main
 from optuna_snn.replays.figure import draw_replays
+from optuna_snn.replays.table import print_replays
+from optuna_snn.spikes.trace import MAX_SEGMENTS
 
 N_BATCHES, BATCH = 25, 16
 PLANNED = N_BATCHES * BATCH
@@ -103,6 +107,37 @@ def test_trials_without_a_report_are_left_out_and_counted() -> None:
     study.ask()
     found = replay(study)
     assert ([t.number for t in found.trials], found.n_without_report) == ([0], 2)
+
+
+def test_a_dead_trial_that_was_tried_again_is_one_network_with_its_retry() -> None:
+    study = a_study([16])
+    dead = study.trials[0]
+    for history in ([], [dead.number]):
+        copied = optuna.create_trial(
+            state=TrialState.FAIL,
+            user_attrs=dead.user_attrs,
+            system_attrs={"retry_history": history} if history else {},
+        )
+        study.add_trial(copied)
+    found = replay(study)
+    assert ([t.number for t in found.trials], found.n_without_report) == ([1, 2], 1)
+
+
+def test_a_training_that_outlasts_its_trace_says_so() -> None:
+    study = optuna.create_study()
+    trial = study.ask()
+    with SpikeMonitor(trial, rule="record", warmup=0) as monitor:
+        for _ in range(MAX_SEGMENTS + 1):
+            monitor.start_epoch()
+            monitor.update("output", [5] * 8)
+    study.tell(trial, 0.5)
+    found = replay(study, rule="sequential")
+    assert (found.n_unknown, found.n_cut) == (1, 1)
+    console = Console(file=io.StringIO(), width=200)
+    print_replays(console, [found], "value")
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "unknown: 1 were trained for longer than their stored traces reach" in printed
+    assert "stopped too early to tell" not in printed
 
 
 def test_a_failed_trial_is_censored_and_has_no_value() -> None:

@@ -118,6 +118,51 @@ def test_resume_trains_only_what_is_missing(study: optuna.Study, tmp_path: Path)
     assert after[1].repeats[:2] == before[1].repeats
 
 
+def test_resume_with_less_asked_for_loses_none_of_what_is_there(
+    study: optuna.Study, tmp_path: Path
+) -> None:
+    before = retrain(study, tmp_path, top=2, repeats=3)
+    toy = Toy()
+    fewer = retrain(study, tmp_path, objective=toy, top=1, repeats=2, resume=True)
+    assert fewer == before[:1]  # all three repeats: each was a training of the same params
+    assert read_results(tmp_path) == tuple(before)
+    assert retrain(study, tmp_path, objective=toy, top=2, repeats=3, resume=True) == before
+    assert toy.asked == []
+    assert study.user_attrs["retrained/2"]["n_repeats"] == 3
+
+
+def test_results_of_another_study_are_not_resumed(study: optuna.Study, tmp_path: Path) -> None:
+    retrain(study, tmp_path)
+    file = tmp_path / "results.json"
+    file.write_text(file.read_text().replace('"toy"', '"another"'))
+    before = file.read_bytes()
+    with pytest.raises(RunError, match="results of study 'another', not of 'toy'; name another"):
+        retrain(study, tmp_path, resume=True)
+    assert file.read_bytes() == before
+
+
+def test_numbers_of_numpy_are_results(study: optuna.Study, tmp_path: Path) -> None:
+    class OfNumPy(Toy):
+        def retrain(self, params: Any, seed: int) -> Retrained:
+            mean = np.float32(1.5)
+            return Retrained(np.float32(0.5), {"out": mean}, {"w": np.zeros(2)})  # type: ignore[arg-type, dict-item]
+
+    results = retrain(study, tmp_path, objective=OfNumPy())
+    assert list(read_results(tmp_path)) == results
+    assert (results[0].mean, results[0].spikes) == (0.5, {"out": 1.5})
+
+
+def test_an_accuracy_that_is_no_number_is_a_failed_training(
+    study: optuna.Study, tmp_path: Path
+) -> None:
+    class Wordy(Toy):
+        def retrain(self, params: Any, seed: int) -> Retrained:
+            return Retrained("good", {}, {})  # type: ignore[arg-type]
+
+    with pytest.raises(RunError, match="every training failed; the first one: ValueError"):
+        retrain(study, tmp_path, objective=Wordy())
+
+
 def test_results_are_not_replaced_by_those_of_another_retraining(
     study: optuna.Study, tmp_path: Path
 ) -> None:
