@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run", "worker"]
 
+EXIT_UNEXPECTED = 1
+
 
 def run(
     study: StudyArgument,
@@ -122,6 +124,7 @@ def run(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     from optuna_snn.workers.display.live import LiveDisplay
     from optuna_snn.workers.display.plain import PlainDisplay
+    from optuna_snn.workers.display.steady import shown_if_possible
     from optuna_snn.workers.display.summary import print_summary
     from optuna_snn.workers.run_settings import RunSettings
     from optuna_snn.workers.supervisor.outcome import exit_code
@@ -168,7 +171,9 @@ def run(
             names = None if devices is None else devices.split(",")
             engine = LocalEngine(assign_devices(names, n_workers=workers, n_slots=slots))
             outcome = supervise(engine, settings, new=new, display=display)
-    print_summary(console, outcome, figure=_figure(outcome))
+    figure = _figure(outcome)
+    with shown_if_possible():
+        print_summary(console, outcome, figure=figure)
     return exit_code(outcome)
 
 
@@ -193,25 +198,36 @@ def worker(
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s"
     )
+    from optuna_snn.workers.errors import RunError
+    from optuna_snn.workers.leaving import LEAVE_WITHIN_S, leave_within
     from optuna_snn.workers.stop import StopRequest
+    from optuna_snn.workers.supervisor.slot import EXPECTED_ERROR
     from optuna_snn.workers.worker import WorkerEnd, run_worker
 
     stop = StopRequest(grace_s=stop_grace, is_supervised=parent is not None)
-    end = run_worker(
-        study,
-        storage=storage,
-        n_trials=n_trials,
-        study_name=study_name,
-        timeout_s=timeout,
-        trial_timeout_s=trial_timeout,
-        grace_s=grace,
-        patience_s=patience,
-        stop=stop,
-        since=None if since is None else datetime.fromisoformat(since),
-        parent_pid=parent,
-    )
-    code: int = end.value
-    return code + (stop.signal or 0) if end is WorkerEnd.STOPPED else code
+    code = EXIT_UNEXPECTED
+    try:
+        end = run_worker(
+            study,
+            storage=storage,
+            n_trials=n_trials,
+            study_name=study_name,
+            timeout_s=timeout,
+            trial_timeout_s=trial_timeout,
+            grace_s=grace,
+            patience_s=patience,
+            stop=stop,
+            since=None if since is None else datetime.fromisoformat(since),
+            parent_pid=parent,
+        )
+        code = end.value + ((stop.signal or 0) if end is WorkerEnd.STOPPED else 0)
+    except RunError:
+        code = EXPECTED_ERROR
+        raise
+    finally:
+        if parent is not None:
+            leave_within(LEAVE_WITHIN_S, code)
+    return code
 
 
 def _figure(outcome: RunOutcome) -> str:

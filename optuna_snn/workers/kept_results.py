@@ -9,6 +9,7 @@ it is wanted.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -67,7 +68,13 @@ def append_to_file(file: Path, result: KeptResult) -> bool:
         # Workers may write at once: one call in append mode, so that their lines do not mix.
         descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(descriptor, f"{line}\n".encode())
+            n_bytes = os.fstat(descriptor).st_size
+            data = f"{line}\n".encode()
+            if (n_written := os.write(descriptor, data)) != len(data):
+                # A full disk takes a part. Nobody is to read it, nor a line behind it.
+                if os.fstat(descriptor).st_size == n_bytes + n_written:
+                    os.ftruncate(descriptor, n_bytes)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -97,13 +104,28 @@ def kept_since(study: optuna.Study, file: Path, since: datetime) -> set[int]:
     """
     records = kept_results(study)
     if file.exists():
-        records += [json.loads(line) for line in file.read_text().splitlines()]
+        records += _read(file)
     begin = since.isoformat(timespec="seconds")
     return {
         record["trial"]
         for record in records
         if record["study"] == study.study_name and record["time"] >= begin
     }
+
+
+def _read(file: Path) -> list[dict[str, Any]]:
+    """The results in a file; lines that are none, as a full disk leaves them, are warned of."""
+    records = []
+    for number, line in enumerate(file.read_text(errors="replace").splitlines(), 1):
+        try:
+            record = json.loads(line)
+            if not {"study", "trial", "time"} <= record.keys():
+                raise ValueError("it lacks the study, the trial or the time")
+        except (ValueError, AttributeError) as error:
+            _logger.warning("line %d of %s is no late result (%s)", number, file, error)
+        else:
+            records.append(record)
+    return records
 
 
 def _shortened(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ its own, and does not count.
 from __future__ import annotations
 
 import math
+import os
 import signal
 import threading
 import time
@@ -112,6 +113,8 @@ class StopRequest:
         self._put_off_s: Callable[[], float] = lambda: 0.0
         self._may_interrupt = False
         self._callback: Callable[[], None] | None = None
+        self._pid = os.getpid()
+        self._former: dict[Signals, Any] = {}
         # Held by other threads alone, and by the main thread where it closes the window.
         self._closing = threading.Lock()
 
@@ -161,11 +164,13 @@ class StopRequest:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
+        self._pid = os.getpid()
         former: dict[Signals, Any] = {
             number: signal.signal(number, self._on_signal)
             for number in self._signals
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
         }
+        self._former = former
         try:
             yield
         finally:
@@ -229,6 +234,11 @@ class StopRequest:
         return self.level >= level
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._pid:
+            # A process that the objective has forked: it ends as if nobody listened.
+            signal.signal(number, self._former[Signals(number)])
+            os.kill(os.getpid(), number)
+            return
         self.request(Signals(number))
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -120,7 +121,10 @@ def run_worker(
         storage=opened,
         definition=definition,
         n_trials=n_trials,
-        deadline=None if timeout_s is None else since + timedelta(seconds=timeout_s),
+        deadline=None
+        if timeout_s is None
+        # From here on by a clock that nobody sets.
+        else time.monotonic() + timeout_s - (datetime.now() - since).total_seconds(),
         trial_timeout_s=trial_timeout_s,
         grace_s=grace_s,
         stop=stop,
@@ -137,7 +141,8 @@ class _Worker:
     storage: StudyStorage
     definition: StudyFile
     n_trials: int
-    deadline: datetime | None
+    deadline: float | None
+    """By the monotonic clock."""
     trial_timeout_s: float | None
     grace_s: int
     stop: StopRequest
@@ -184,7 +189,7 @@ class _Worker:
         if self.parent_pid is not None and os.getppid() != self.parent_pid:
             _logger.info("the supervisor %d is gone", self.parent_pid)
             return True
-        return self.deadline is not None and datetime.now() >= self.deadline
+        return self.deadline is not None and time.monotonic() >= self.deadline
 
     def _n_on_their_way(self, trials: Sequence[FrozenTrial]) -> int:
         ages = self.storage.heartbeat_ages(self.study.study_name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -42,6 +43,34 @@ def test_a_file_that_cannot_be_written_leaves_the_result_in_the_log(
     with caplog.at_level(logging.ERROR):
         assert not append_to_file(tmp_path / "no" / "where.jsonl", result(7, params={"x": 0.25}))
     assert '"params": {"x": 0.25}' in caplog.text
+
+
+def test_of_a_line_that_does_not_fit_on_the_disk_nothing_is_left(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "toy-late-results.jsonl"
+    assert append_to_file(file, result(7))
+    before = file.read_bytes()
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:20]))
+    with caplog.at_level(logging.ERROR):
+        assert not append_to_file(file, result(9, params={"x": 0.25}))
+    assert '"params": {"x": 0.25}' in caplog.text
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("line", ['{"study": "toy", "tri', "[]", '{"study": "toy"}'])
+def test_a_damaged_line_is_told_and_the_others_are_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, line: str
+) -> None:
+    study = optuna.create_study(study_name="toy")
+    file = tmp_path / "toy-late-results.jsonl"
+    since = datetime.now()
+    file.write_text(f"{line}\n")
+    assert append_to_file(file, result(9))
+    with caplog.at_level(logging.WARNING):
+        assert kept_since(study, file, since) == {9}
+    assert f"line 1 of {file} is no late result" in caplog.text
 
 
 def test_a_study_has_its_late_results_by_trial() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
 import signal
 import threading
@@ -42,6 +43,25 @@ def test_a_signal_outside_the_objective_interrupts_nothing(number: signal.Signal
         send(number)
         assert stop.wait(LONG_S)
     assert stop.signal == number
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_forked_process_ends_by_a_signal_as_if_nobody_listened(number: signal.Signals) -> None:
+    """Else `terminate()` of a process of the objective's would wait for the grace time."""
+    stop = StopRequest(grace_s=LONG_S)
+    former = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        with stop.listening():
+            child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(LONG_S,))
+            child.start()
+            assert child.pid is not None
+            time.sleep(0.2)
+            os.kill(child.pid, number)
+            child.join(LONG_S / 2)
+            assert child.exitcode == -number
+    finally:
+        signal.signal(signal.SIGINT, former)
+    assert stop.signal is None
 
 
 def test_without_a_grace_time_a_signal_in_the_objective_raises_once() -> None:

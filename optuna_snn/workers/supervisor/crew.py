@@ -80,6 +80,9 @@ class Crew:
         self._away_s = away_s
         self._refused_at: dict[int, float] = {}
         """When it was seen of a slot that it has refused (monotonic)."""
+        self._first_seen: dict[tuple[int, datetime], tuple[float, float]] = {}
+        """Trial -> when it was first seen (monotonic), and its age then, in seconds. After that no
+        local times are compared: clocks are set, and have a summer time."""
         self._told: set[int] = set()
         """Slots whose refusal has been told."""
 
@@ -200,7 +203,11 @@ class Crew:
     def _hangs(self, trial: FrozenTrial) -> bool:
         if self._trial_timeout_s is None or trial.datetime_start is None:
             return False
+        now = time.monotonic()
         age_s = (datetime.now() - trial.datetime_start).total_seconds()
+        key = (trial.number, trial.datetime_start)
+        seen_at, age_s = self._first_seen.setdefault(key, (now, age_s))
+        age_s += now - seen_at
         if age_s <= self._trial_timeout_s + KILL_AFTER_S:
             return False
         return age_s - self._away_s(trial.datetime_start) > self._trial_timeout_s + KILL_AFTER_S

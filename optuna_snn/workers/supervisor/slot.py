@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -133,7 +136,9 @@ class Slot:
     def kill(self) -> None:
         """End the process at once; unless stopping it is started again like any that crashed."""
         if self._process is not None:
-            self._process.kill()
+            # With all that the objective has started: the worker leads a session of its own.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self.advance()
 

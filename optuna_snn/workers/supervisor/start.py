@@ -13,6 +13,7 @@ from pathlib import Path
 
 from optuna_snn.workers.devices import assign_devices
 from optuna_snn.workers.display.plain import Display, Heading, PlainDisplay
+from optuna_snn.workers.display.steady import SteadyDisplay
 from optuna_snn.workers.run_files import default_storage, run_files
 from optuna_snn.workers.run_settings import RunSettings
 from optuna_snn.workers.stop import StopRequest
@@ -140,7 +141,7 @@ def supervise(
         n_workers=engine.n_workers,
         log_folder=files.log_folder,
     )
-    with display(heading) as shown:
+    with SteadyDisplay(display(heading)) as shown:
         for path in moved:
             shown.note(f"kept from before: {path}")
         return run.run(shown)

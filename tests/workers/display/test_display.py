@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.console import Console
 from optuna_snn.workers.display.live import N_FINISHED_ROWS, LiveDisplay
 from optuna_snn.workers.display.plain import Heading, PlainDisplay
 from optuna_snn.workers.display.progress import ProgressReader
+from optuna_snn.workers.display.steady import SteadyDisplay
 from optuna_snn.workers.display.words import clock, outcome_words
 from optuna_snn.workers.failures import FAIL_REASON
 from optuna_snn.workers.supervisor.crew import WorkerView
@@ -46,6 +48,39 @@ def console() -> Console:
 def printed(target: Console) -> str:
     assert isinstance(target.file, io.StringIO)
     return target.file.getvalue()
+
+
+class Gone(io.StringIO):
+    """What a closed terminal, or a full disk, says to who writes."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_display_that_nobody_can_see_any_more_is_no_error(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Captured:
+        def fileno(self) -> int:
+            raise OSError
+
+    monkeypatch.setattr("sys.stdout", Captured())  # pytest's own is not to be closed
+    target = Console(file=Gone(), width=120, force_terminal=is_terminal)
+    display = (LiveDisplay if is_terminal else PlainDisplay)(HEADING, target)
+    progress = ProgressReader("maximize").read(study_of(*ALL).get_trials())
+    with SteadyDisplay(display) as shown:
+        for _ in range(2):
+            shown.show(progress, RUNNING, None)
+            shown.note("a remark")
+
+
+def test_what_is_no_matter_of_the_output_ends_a_steady_display_as_any_other() -> None:
+    target = console()
+    with pytest.raises(KeyError), SteadyDisplay(PlainDisplay(HEADING, target)) as shown:
+        raise KeyError
+    shown.note("a remark")
+    assert printed(target).endswith("a remark\n")
 
 
 def test_lines_are_printed_once_for_each_trial_that_finishes_while_the_run_lasts() -> None:

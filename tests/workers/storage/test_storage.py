@@ -122,6 +122,23 @@ def test_heartbeat_ages_tell_running_trials_that_beat_from_those_that_never_did(
     assert silent.number not in ages
 
 
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed to be used")
+def test_a_beat_in_an_sqlite_file_is_renewed_without_a_transaction(tmp_path: Path) -> None:
+    """A thread that is held up between two statements would hold up all other workers."""
+    storage = open_storage(str(tmp_path / "a.db"), first_beat=True)
+    assert isinstance(storage, WorkerStorage)
+    study = optuna.create_study(storage=storage, study_name="s")
+    trial_id = study.ask()._trial_id
+    assert storage.heartbeat_ages("s")[0] < -1  # dated ahead
+    begun: list[object] = []
+    note = begun.append
+    event.listen(storage.engine, "begin", note)
+    storage.record_heartbeat(trial_id)
+    assert begun == []
+    event.remove(storage.engine, "begin", note)
+    assert 0 <= storage.heartbeat_ages("s")[0] < 60
+
+
 def test_a_heartbeat_that_cannot_be_recorded_does_not_end_its_thread(tmp_path: Path) -> None:
     storage = open_storage(str(tmp_path / "a.db"), grace_s=2, patience_s=60.0)
     assert isinstance(storage, WorkerStorage)

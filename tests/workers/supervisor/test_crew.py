@@ -6,8 +6,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 
 import optuna
 import pytest
@@ -164,6 +165,22 @@ def test_a_worker_that_hangs_beyond_the_time_limit_is_killed_and_its_trial_fails
     assert pid is not None
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_clock_that_is_set_makes_no_trial_hang(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SummerTime(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(hours=1)
+
+    crew = records.start(SLEEP, trial_timeout_s=30.0)
+    running = trial(5, TrialState.RUNNING, crew.slots[0].pid, age_s=5.0)
+    crew.tend(progress(running))
+    monkeypatch.setattr(crew_module, "datetime", SummerTime)
+    crew.tend(progress(running))
+    assert records.failed == []
 
 
 def test_a_trial_that_waits_for_the_database_does_not_hang(records: Records) -> None:

@@ -142,6 +142,24 @@ def test_a_worker_that_is_asked_while_it_waits_for_its_restart_is_not_started(
     assert slot.advance() is SlotState.STOPPED
 
 
+def test_with_a_worker_that_is_killed_end_the_processes_that_it_has_started(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log"
+    started = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    code = f"import subprocess, sys, time; print({started}.pid, flush=True); time.sleep(600)"
+    slot = make(code, path)
+    while not (words := path.read_text().splitlines()[1:]):
+        time.sleep(0.02)
+    slot.ask_to_stop()
+    slot.kill()
+    stat = Path(f"/proc/{words[0]}/stat")
+    deadline = time.monotonic() + 30
+    while stat.exists() and ") Z " not in stat.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_a_worker_that_is_killed_for_hanging_is_started_again(tmp_path: Path) -> None:
     slot = make("import time; time.sleep(60)", tmp_path / "w.log")
     slot.kill()

@@ -63,6 +63,14 @@ class Recorder:
         self.notes.append(text)
 
 
+def has_ended(pid: int) -> bool:
+    """Whether the process has ended; one that nobody waits for stays as a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 def run(file: Path, **options: Any) -> tuple[RunOutcome, Recorder]:
     recorders: list[Recorder] = []
 
@@ -255,6 +263,29 @@ def test_what_one_worker_refuses_the_others_do(toy: Callable[..., Path], tmp_pat
     assert sorted(states) == sorted([TrialState.COMPLETE] * 12 + [TrialState.FAIL])
     (note,) = recorder.notes
     assert "cannot work and is not started again: Foo is not installed; run: foo" in note
+
+
+@pytest.mark.slow
+def test_threads_and_processes_that_the_objective_has_left_do_not_keep_the_run(
+    toy: Callable[..., Path],
+) -> None:
+    file = toy(
+        """
+        import multiprocessing, threading, time
+        def objective(trial):
+            threading.Thread(target=time.sleep, args=(100_000,), name="a library's").start()
+            child = multiprocessing.Process(target=time.sleep, args=(100_000,))
+            child.start()
+            trial.set_user_attr("child", child.pid)
+            return trial.suggest_float("x", 0.0, 1.0)
+        """
+    )
+    outcome, _ = run(file, n_trials=2)
+    assert outcome.end is RunEnd.BUDGET_MET
+    (log,) = outcome.files.log_folder.iterdir()
+    assert "the objective has left running: a library's" in log.read_text()
+    for trial in outcome.study.get_trials():
+        assert has_ended(trial.user_attrs["child"])
 
 
 @pytest.mark.slow
