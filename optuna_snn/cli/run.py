@@ -202,6 +202,7 @@ def worker(
     from optuna_snn.workers.leaving import LEAVE_WITHIN_S, leave_within
     from optuna_snn.workers.stop import StopRequest
     from optuna_snn.workers.supervisor.slot import EXPECTED_ERROR
+    from optuna_snn.workers.supervisor.worker_log import note_end
     from optuna_snn.workers.worker import WorkerEnd, run_worker
 
     stop = StopRequest(grace_s=stop_grace, is_supervised=parent is not None)
@@ -226,6 +227,7 @@ def worker(
         raise
     finally:
         if parent is not None:
+            note_end()
             leave_within(LEAVE_WITHIN_S, code)
     return code
 

@@ -46,6 +46,14 @@ class SlotState(Enum):
     GIVEN_UP = "given up"
 
 
+OWN_CODES = {
+    WorkerEnd.FINISHED.value: SlotState.FINISHED,
+    WorkerEnd.FAILED_IN_A_ROW.value: SlotState.FAILED_IN_A_ROW,
+    EXPECTED_ERROR: SlotState.REFUSED,
+}
+"""Exit codes that mean something if the worker has said before that it ends."""
+
+
 class Slot:
     """Keeps one worker process alive until it says that it is finished.
 
@@ -173,12 +181,8 @@ class Slot:
         self._state = SlotState.RUNNING
 
     def _state_after(self, code: int) -> SlotState:
-        if code == WorkerEnd.FINISHED.value:
-            return SlotState.FINISHED
-        if code == WorkerEnd.FAILED_IN_A_ROW.value:
-            return SlotState.FAILED_IN_A_ROW
-        if code == EXPECTED_ERROR:
-            return SlotState.REFUSED
+        if code in OWN_CODES and self.log.has_end():
+            return OWN_CODES[code]
         if self._is_stopping or code in STOPPED_CODES:
             return SlotState.STOPPED
         if self._n_crashes >= MAX_RESTARTS:

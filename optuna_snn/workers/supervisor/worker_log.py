@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
@@ -19,12 +21,17 @@ from typing import BinaryIO
 from optuna_snn.workers.errors import RunError
 from optuna_snn.workers.run_files import RunFiles
 
-__all__ = ["ERROR_PREFIX", "WorkerLog", "claim_logs", "claimed_logs"]
+__all__ = ["ERROR_PREFIX", "WorkerLog", "claim_logs", "claimed_logs", "note_end"]
 
 ERROR_PREFIX = "error: "
 """Starts the one line in which the command line tells an expected error."""
 
+STARTS, ENDS = "worker starts", "worker ends"
+"""What the marks of a process say behind the time."""
+
 TAIL_BYTES = 64_000
+
+STANDARD_OUTPUT = 1
 
 NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK})
 """What a file system without locks answers, such as Lustre mounted without `-o flock`."""
@@ -42,20 +49,45 @@ class WorkerLog:
 
     def note_start(self) -> None:
         """Write the line that parts one worker process from the next."""
-        self.file.write(f"--- {datetime.now():%Y-%m-%d %H:%M:%S} worker starts\n".encode())
+        self.file.write(_mark(STARTS))
         self.file.flush()
+
+    def has_end(self) -> bool:
+        """Whether the last process has said that it ends of its own accord (`note_end`)."""
+        marks = [line for line in self._tail() if _is_mark(line, STARTS) or _is_mark(line, ENDS)]
+        return bool(marks) and _is_mark(marks[-1], ENDS)
 
     def last_error(self) -> str:
         """The last error line of this run, or its last line, without the prefix."""
-        with self.path.open("rb") as file:
-            file.seek(max(self.begin, self.path.stat().st_size - TAIL_BYTES))
-            lines = [line for line in file.read().decode(errors="replace").splitlines() if line]
+        lines = [line for line in self._tail() if line and not _is_mark(line, ENDS)]
         errors = [line for line in lines if line.startswith(ERROR_PREFIX)] or lines or ["(empty)"]
         return errors[-1].removeprefix(ERROR_PREFIX)
 
     def close(self) -> None:
         """Give up the claim; a worker that still runs keeps it."""
         self.file.close()
+
+    def _tail(self) -> list[str]:
+        with self.path.open("rb") as file:
+            file.seek(max(self.begin, self.path.stat().st_size - TAIL_BYTES))
+            return file.read().decode(errors="replace").splitlines()
+
+
+def note_end() -> None:
+    """Let a supervised worker say in its log, which is its standard output, that it ends.
+
+    Without that its exit code is not its own: a library may call exit() in the midst of a trial.
+    """
+    with suppress(OSError):  # a full disk
+        os.write(STANDARD_OUTPUT, _mark(ENDS))
+
+
+def _mark(what: str) -> bytes:
+    return f"--- {datetime.now():%Y-%m-%d %H:%M:%S} {what}\n".encode()
+
+
+def _is_mark(line: str, what: str) -> bool:
+    return line.startswith("--- ") and line.endswith(f" {what}")
 
 
 def claim_logs(files: RunFiles, host: str, n: int) -> list[WorkerLog]:

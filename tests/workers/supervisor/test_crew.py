@@ -25,6 +25,7 @@ from optuna_snn.workers.supervisor.slot import Slot, SlotState
 from optuna_snn.workers.supervisor.worker_log import claim_logs, claimed_logs
 
 SLEEP = "import time; time.sleep(600)"
+SAY_END = "from optuna_snn.workers.supervisor.worker_log import note_end; note_end()\n"
 
 
 class Records:
@@ -105,14 +106,14 @@ def test_a_worker_that_is_killed_is_told_written_down_and_started_again(records:
 
 
 def test_a_worker_that_finishes_or_stops_is_not_told(records: Records) -> None:
-    crew = records.start("pass", "raise SystemExit(143)")
+    crew = records.start(SAY_END, "raise SystemExit(143)")
     tend_until(crew, lambda: not crew.is_alive)
     assert crew.states == [SlotState.FINISHED, SlotState.STOPPED]
     assert (records.notes, records.deaths) == ([], [])
 
 
 def refusing(line: str) -> str:
-    return f"raise SystemExit(print('error: {line}') or 2)"
+    return f"{SAY_END}raise SystemExit(print('error: {line}') or 2)"
 
 
 def test_workers_that_refuse_are_told_by_their_reasons_while_the_others_go_on(

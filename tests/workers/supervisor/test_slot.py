@@ -25,6 +25,9 @@ def _close_the_logs() -> Iterator[None]:
         _open_files.pop().close()
 
 
+SAY_END = "from optuna_snn.workers.supervisor.worker_log import note_end; note_end()\n"
+
+
 def make(code: str, path: Path) -> Slot:
     _open_files.append(path.open("ab"))
     log = WorkerLog(path, _open_files[-1], 0)
@@ -52,9 +55,28 @@ def run_out(slot: Slot, *, within_s: float = 30.0) -> SlotState:
 def test_the_exit_code_says_how_a_worker_ended(
     tmp_path: Path, code: int, state: SlotState
 ) -> None:
-    slot = make(f"raise SystemExit({code})", tmp_path / "w.log")
+    slot = make(f"{SAY_END}raise SystemExit({code})", tmp_path / "w.log")
     assert run_out(slot) is state
     assert slot.n_restarts == 0
+
+
+@pytest.mark.parametrize("code", [0, 2, 3])
+def test_an_exit_code_that_is_not_the_workers_own_is_a_crash(tmp_path: Path, code: int) -> None:
+    """Libraries call exit() in the midst of a trial; the second process ends in order."""
+    second = tmp_path / "second"
+    slot = make(
+        "import os; from pathlib import Path\n"
+        f"if not Path({str(second)!r}).exists(): Path({str(second)!r}).touch(); os._exit({code})\n"
+        f"{SAY_END}",
+        tmp_path / "w.log",
+    )
+    while slot.state is SlotState.RUNNING:
+        slot.advance()
+        time.sleep(0.01)
+    assert slot.state is SlotState.RESTARTING
+    assert (slot.exit_code, slot.death) == (code, f"ended with code {code}")
+    assert run_out(slot) is SlotState.FINISHED
+    assert slot.n_restarts == 1
 
 
 def test_a_worker_that_crashes_is_restarted_after_growing_pauses_and_then_given_up(

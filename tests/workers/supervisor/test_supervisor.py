@@ -266,6 +266,29 @@ def test_what_one_worker_refuses_the_others_do(toy: Callable[..., Path], tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_library_that_calls_exit_in_a_trial_costs_its_worker_a_restart(
+    toy: Callable[..., Path], code: int
+) -> None:
+    file = toy(
+        f"""
+        import os
+        def objective(trial):
+            x = trial.suggest_float("x", 0.0, 1.0)
+            if trial.number == 1:
+                os._exit({code})
+            return x
+        """
+    )
+    outcome, recorder = run(file, n_trials=3, grace_s=4)
+    assert outcome.end is RunEnd.BUDGET_MET
+    trials = outcome.study.get_trials()
+    assert trials[1].user_attrs[FAIL_REASON] == f"its worker ended with code {code}"
+    (note,) = recorder.notes
+    assert note.startswith(f"worker 0 ended with code {code}; it is started again")
+
+
+@pytest.mark.slow
 def test_threads_and_processes_that_the_objective_has_left_do_not_keep_the_run(
     toy: Callable[..., Path],
 ) -> None:
