@@ -11,7 +11,7 @@ from pathlib import Path
 import optuna
 
 from optuna_snn.workers.errors import RunError
-from optuna_snn.workers.run_files import RunFiles, move_aside
+from optuna_snn.workers.run_files import RunFiles, move_aside, run_files
 from optuna_snn.workers.storage.opening import database_file, open_storage
 from optuna_snn.workers.supervisor.worker_log import claimed_logs
 
@@ -33,15 +33,19 @@ def begin_anew(url: str, files: RunFiles, grace_s: int) -> list[Path]:
     if not database.exists():
         return []
     opened = open_storage(url, grace_s=grace_s)
-    for name in optuna.get_all_study_names(opened):
+    names = optuna.get_all_study_names(opened)
+    for name in names:
         if any(age <= grace_s for age in opened.heartbeat_ages(name).values()):
             raise RunError(
                 f"--new would take {database} from the running workers of study {name!r}; "
                 f"stop them first, or wait {grace_s} s if they were killed"
             )
-    if claimed := claimed_logs(files):
-        raise RunError(
-            f"--new would take {database} from the run that writes to {claimed[0]}; stop it first"
-        )
+    # Runs that are starting, and those in a journal, have no heartbeats, but logs.
+    for each in [files, *(run_files(url, name) for name in names)]:
+        if claimed := claimed_logs(each):
+            raise RunError(
+                f"--new would take {database} from the run that writes to {claimed[0]}; stop it "
+                "first"
+            )
     journal = database.with_name(database.name + "-journal")
     return move_aside([database, journal, files.figure], datetime.now())

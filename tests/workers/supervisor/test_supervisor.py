@@ -353,13 +353,14 @@ def test_a_new_study_leaves_the_old_database_under_a_dated_name(
     assert recorder.notes == [f"kept from before: {old}"]
 
 
+@pytest.mark.parametrize(("name", "stem"), [("toy", "toy"), ("another", "toy-another")])
 def test_a_database_whose_workers_are_still_starting_is_not_moved_aside(
-    toy: Callable[..., Path], tmp_path: Path
+    toy: Callable[..., Path], tmp_path: Path, name: str, stem: str
 ) -> None:
     """They have no trial yet, and no heartbeat; but they hold their logs."""
     file = toy(SHORT)
-    optuna.create_study(study_name="toy", storage=open_storage(str(tmp_path / "toy.db")))
-    (log,) = claim_logs(RunFiles(tmp_path, "toy"), "node1", 1)
+    optuna.create_study(study_name=name, storage=open_storage(str(tmp_path / "toy.db")))
+    (log,) = claim_logs(RunFiles(tmp_path, stem), "node1", 1)
     with pytest.raises(RunError, match=r"from the run that writes to .*worker-node1-0\.log"):
         run(file, n_trials=1, new=True)
     log.close()
