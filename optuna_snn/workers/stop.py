@@ -112,6 +112,8 @@ class StopRequest:
         self._limit_at = math.inf
         self._put_off_s: Callable[[], float] = lambda: 0.0
         self._may_interrupt = False
+        self._raised: type[BaseException] | None = None
+        """What has interrupted the present block."""
         self._callback: Callable[[], None] | None = None
         self._pid = os.getpid()
         self._former: dict[Signals, Any] = {}
@@ -183,7 +185,9 @@ class StopRequest:
     ) -> Iterator[None]:
         """Let the block be interrupted: by a request that is due, or when its time is over.
 
-        A request that came before the block raises at once: nothing has been begun.
+        A request that came before the block raises at once: nothing has been begun. A block that
+        catches what interrupts it, and goes on to its end, is interrupted there: what it came to
+        is not what it would have come to.
 
         Args:
             limit_s: seconds after which the block is interrupted, None for no limit.
@@ -210,6 +214,7 @@ class StopRequest:
         waited_before_s = 0.0 if waited_s is None else waited_s()
         self._put_off_s = lambda: 0.0 if waited_s is None else waited_s() - waited_before_s
         self._limit_at = math.inf if limit_s is None else begin + limit_s
+        self._raised = None
         self._may_interrupt = True
         try:
             try:
@@ -217,6 +222,8 @@ class StopRequest:
                 yield
             finally:
                 self._may_interrupt = False
+            if self._raised is not None:
+                raise self._raised  # the block has caught it, as `except KeyboardInterrupt` does
         finally:
             with self._closing:
                 self._may_interrupt = False
@@ -253,11 +260,11 @@ class StopRequest:
             return
         now = time.monotonic()
         if now >= self._interrupt_at:
-            self._may_interrupt = False
+            self._may_interrupt, self._raised = False, StopRequested
             raise StopRequested
         limit_at = self._limit_at + self._put_off_s()
         if now >= limit_at:
-            self._may_interrupt = False
+            self._may_interrupt, self._raised = False, TrialTimeLimit
             raise TrialTimeLimit
         next_at = min(self._interrupt_at, limit_at)
         if next_at < math.inf:

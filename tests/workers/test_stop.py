@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -43,6 +44,29 @@ def test_a_signal_outside_the_objective_interrupts_nothing(number: signal.Signal
         send(number)
         assert stop.wait(LONG_S)
     assert stop.signal == number
+
+
+def test_a_block_that_catches_its_interruption_is_interrupted_at_its_end() -> None:
+    """As a training loop does that is to be stopped early by Ctrl-C, and then evaluated."""
+    stop = StopRequest(grace_s=0.0)
+    has_evaluated = False
+    with stop.listening(), pytest.raises(StopRequested), stop.interrupting():
+        try:
+            send(signal.SIGINT)
+            time.sleep(LONG_S)
+        except KeyboardInterrupt:
+            pass
+        has_evaluated = True
+    assert has_evaluated
+
+
+def test_a_time_limit_that_the_block_catches_holds() -> None:
+    stop = StopRequest()
+    with pytest.raises(TrialTimeLimit), stop.interrupting(0.05):
+        with suppress(BaseException):
+            time.sleep(LONG_S)
+    with stop.interrupting(LONG_S):  # and is forgotten then
+        pass
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
