@@ -71,8 +71,8 @@ def test_what_was_stopped_stands_by_layer_with_its_median_share() -> None:
             report
             for trial in study.trials
             if trial.state == TrialState.PRUNED
-            and trial.constraints.get(f"silent/{layer}", -1.0) > 0
             and (report := spike_report(trial)) is not None
+            and report.layers[layer].is_silent
         ]
         judged = [report.layers[layer].activity.judged for report in reports]
         share = np.median([tally.n_silent / tally.n_samples for tally in judged])

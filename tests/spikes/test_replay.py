@@ -179,7 +179,7 @@ def test_the_layer_that_would_have_stopped_first_is_named() -> None:
 def test_beyond_the_end_of_a_trace_nothing_is_claimed() -> None:
     report = report_of(output=[[9] for _ in range(300)])  # epochs of one sample
     assert replayed(report, Settings(rule="sequential", warmup=0), is_censored=False) == Verdict(
-        None, None
+        None, None, is_cut=True
     )
 
 

@@ -230,7 +230,8 @@ def test_a_heartbeat_is_recorded(storage: WorkerStorage, name: str, fault: Any) 
     assert storage.heartbeat_ages(name)[0] < -100.0  # the first one, dated ahead
     with fault(storage) as faults:
         storage.record_heartbeat(trial_id)
-    assert faults.happened == 1
+    # In an SQLite file it is renewed outside any transaction, of which nothing can be lost.
+    assert faults.happened == (0 if storage.engine.name == "sqlite" else 1)
     assert storage.heartbeat_ages(name)[0] > -1.0
 
 
